@@ -1,0 +1,60 @@
+"""Conversations as the layers above see them. Every query is scoped by tenant and user: another's is not found."""
+
+from datetime import datetime
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from runs.events import RunResult
+from signalbox.identity import Principal
+
+
+class Message(BaseModel):
+    """One message of a conversation; an answer holds the whole record of its run."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["user", "assistant"]
+    text: str
+    at: datetime
+    run_id: str = ""
+    result: RunResult | None = None
+
+
+class Conversation(BaseModel):
+    """A conversation without its messages."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    title: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class ConversationStore(Protocol):
+    """Keeps conversations; two writes a plain turn."""
+
+    async def open(self, principal: Principal, conversation_id: str | None) -> Conversation:
+        """The conversation of that id, or a new one when None; raises `NotFound` for an unknown or another's id."""
+        ...
+
+    async def history(self, principal: Principal, conversation_id: str, *, limit: int = 20) -> list[Message]:
+        """The latest messages, oldest first."""
+        ...
+
+    async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
+        """First write of a turn."""
+        ...
+
+    async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
+        """Second write of a turn."""
+        ...
+
+    async def list(self, principal: Principal, *, limit: int = 50, before: str | None = None) -> list[Conversation]:
+        """The principal's conversations, latest first; `before` is the id of the last one already seen."""
+        ...
+
+    async def delete(self, principal: Principal, conversation_id: str) -> None:
+        """Remove a conversation with everything that hangs on it."""
+        ...

@@ -1,0 +1,1 @@
+"""The only public door: the OpenAI-compatible API, conversations, approvals, documents, health."""

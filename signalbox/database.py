@@ -1,0 +1,42 @@
+"""One way to open a database: SQLite in WAL mode with immediate transactions, or PostgreSQL by URL."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file for the asynchronous driver."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """An engine for `url`; a SQLite file's folder is made when it is missing.
+
+    SQLite: WAL, `synchronous=NORMAL`, a busy timeout, and every transaction begins IMMEDIATE. The driver's
+    deferred BEGIN fails with "database is locked" under concurrent writers.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url)
+    event.listen(engine.sync_engine, "connect", _on_connect)
+    event.listen(engine.sync_engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we emit BEGIN ourselves, below
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_begin(connection: Any) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -1,0 +1,116 @@
+"""What the layers above see of the tool bus."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from autogen_core.tools import Workbench
+from pydantic import BaseModel, ConfigDict
+
+from runs.events import ApprovalView, RunEvent
+from signalbox.identity import Chain
+
+Emit = Callable[[RunEvent], Awaitable[None]]
+
+
+class ToolSpec(BaseModel):
+    """One tool as the bus knows it; `name` is `server__tool`, unique on the bus and valid for every model API."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    server: str
+    tool: str
+    description: str
+    input_schema: dict[str, Any]
+    output_schema: dict[str, Any] | None = None
+    read_only: bool = False
+    destructive: bool = True
+    idempotent: bool = False
+    pin: str
+
+
+@dataclass
+class Budget:
+    """What a run or a step may still spend; a child never has more than its parent."""
+
+    tool_calls: int
+    tokens: int
+    deadline: float
+    parent: "Budget | None" = None
+
+    def take_tool_call(self) -> bool:
+        """Reserve one call here and in every ancestor; False, with nothing reserved, when any is empty."""
+        chain = self._chain()
+        if any(budget.tool_calls <= 0 for budget in chain):
+            return False
+        for budget in chain:
+            budget.tool_calls -= 1
+        return True
+
+    def charge_tokens(self, tokens: int) -> bool:
+        """Book tokens that were used; False once this budget or an ancestor is overdrawn."""
+        chain = self._chain()
+        for budget in chain:
+            budget.tokens -= tokens
+        return all(budget.tokens >= 0 for budget in chain)
+
+    def _chain(self) -> "list[Budget]":
+        chain: list[Budget] = []
+        budget: Budget | None = self
+        while budget is not None:
+            chain.append(budget)
+            budget = budget.parent
+        return chain
+
+
+@dataclass
+class ToolOutcome:
+    """One finished call as the agent layer sees it: the raw structured result, not only its text."""
+
+    tool: str
+    status: Literal["ok", "error", "denied", "cancelled", "awaiting_approval"]
+    text: str
+    structured: Any = None
+    approval: ApprovalView | None = None
+
+
+@dataclass
+class CallContext:
+    """On whose behalf, for which step and within which limits the tools of one workbench are called."""
+
+    chain: Chain
+    run_id: str
+    step_id: str
+    conversation_id: str
+    budget: Budget
+    emit: Emit
+    outcomes: list[ToolOutcome] = field(default_factory=list)
+
+
+class ApprovalDesk(Protocol):
+    """Where a call that needs a person waits (implemented by `runs.approvals`)."""
+
+    async def propose(self, context: CallContext, tool: ToolSpec, arguments: dict[str, Any], preview: str) -> ApprovalView:
+        """Store the exact call and return what a person must see; proposing the same call again changes nothing."""
+        ...
+
+
+class ToolBus(Protocol):
+    """The bus as the orchestrator sees it."""
+
+    async def tools(self, chain: Chain) -> Sequence[ToolSpec]:
+        """Every approved tool that this chain may call, on servers that are up."""
+        ...
+
+    async def workbench(self, context: CallContext, patterns: Sequence[str]) -> Workbench:
+        """The tools whose names match `patterns` (`server__tool` or `server__*`), bound to one step."""
+        ...
+
+    async def call_approved(self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str) -> ToolOutcome:
+        """Run exactly what was approved, with the approval's id as idempotency key."""
+        ...
+
+    async def health(self) -> dict[str, str]:
+        """Per server: `up`, or what is wrong with it."""
+        ...
