@@ -39,6 +39,10 @@ class ConversationStore(Protocol):
         """The conversation of that id, or a new one when None; raises `NotFound` for an unknown or another's id."""
         ...
 
+    async def adopt(self, principal: Principal, external_id: str) -> Conversation:
+        """The conversation that a client knows by an id of its own (an A2A context); made on first use."""
+        ...
+
     async def history(self, principal: Principal, conversation_id: str, *, limit: int = 20) -> list[Message]:
         """The latest messages, oldest first."""
         ...
