@@ -118,6 +118,7 @@ class StoredDocument(_Frozen):
     region: str = ""
     summary: str = ""
     near_duplicate_of: str | None = None
+    sketch: str = Field(default="", description="MinHash of the text; lets a later run find near-duplicates.")
 
 
 class Filters(_Frozen):

@@ -1,0 +1,13 @@
+"""How does a source become passages in the record? The pipeline, its progress and its report."""
+
+from knowledge.ingest.contracts import (
+    IngestProgress,
+    IngestReport,
+    KnownDocument,
+    NearDuplicate,
+    OnProgress,
+    Quarantined,
+    Record,
+)
+
+__all__ = ["IngestProgress", "IngestReport", "KnownDocument", "NearDuplicate", "OnProgress", "Quarantined", "Record"]

@@ -1,0 +1,102 @@
+"""What the pipeline needs from the record, and what it tells whoever watches it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from knowledge.contracts import AccessRule, Chunk, SourceItem, StoredDocument
+
+CountTokens = Callable[[str], int]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KnownDocument(_Frozen):
+    """What the record remembers of a document: enough to see whether it changed without reading it."""
+
+    document_id: str
+    fingerprint: str
+    content_sha256: str
+    access: AccessRule
+    sketch: str = ""
+    """`StoredDocument.sketch`; without it near-duplicates are found within one run only."""
+
+
+class Quarantined(_Frozen):
+    """A document that was left out, and why, in words for the person who put it there."""
+
+    document: str
+    reason: str
+
+
+class NearDuplicate(_Frozen):
+    """Two documents that say nearly the same; both are kept."""
+
+    document: str
+    of: str
+    similarity: float
+
+
+class IngestReport(_Frozen):
+    """What one run over one source did. In a dry run: what it would do."""
+
+    source: str
+    dry_run: bool = False
+    taken: int = 0
+    changed: int = 0
+    moved: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    quarantined: tuple[Quarantined, ...] = ()
+    warnings: tuple[str, ...] = ()
+    near_duplicates: tuple[NearDuplicate, ...] = ()
+    chunks: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """Where a run stands; `done` of `total` files, and the one that was finished last."""
+
+    total: int
+    done: int
+    taken: int
+    skipped: int
+    quarantined: int
+    chunks: int
+    current: str
+
+
+OnProgress = Callable[[IngestProgress], None]
+
+
+class Record(Protocol):
+    """Where documents are kept. Every method is durable when it returns."""
+
+    async def known(self, source: str) -> dict[str, KnownDocument]:
+        """All documents of a source, by uri."""
+        ...
+
+    async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
+        """Keep a document and its passages in place of what was there under its id; it becomes searchable."""
+        ...
+
+    async def touch(self, document_id: str, *, fingerprint: str, access: AccessRule, document: str, uri: str) -> None:
+        """The content stayed, what is around it changed: moved, renamed, relabelled."""
+        ...
+
+    async def remove(self, document_id: str) -> None:
+        """Forget a document and its passages."""
+        ...
+
+    async def quarantine(self, item: SourceItem, reason: str) -> None:
+        """Remember that an item was left out."""
+        ...
+
+    async def finish(self, source: str, report: IngestReport) -> None:
+        """A run over a source is over."""
+        ...
