@@ -74,6 +74,8 @@ class TurnRequest(BaseModel):
     context: tuple[ChatMessage, ...] = Field(
         default=(), description="Earlier messages sent by a stateless client; ignored when a conversation is named."
     )
+    max_tokens: int | None = Field(default=None, description="For the model `direct`: most tokens of the answer.")
+    temperature: float | None = Field(default=None, description="For the model `direct`.")
 
 
 class TurnRunner(Protocol):

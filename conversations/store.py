@@ -1,0 +1,185 @@
+"""Conversations in SQLite or PostgreSQL: a row for each message, two commits for each turn."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from conversations.contracts import Conversation, Message
+from conversations.tables import conversation, message
+from runs.events import RunResult
+from runs.ids import new_conversation_id
+from runs.tables import approval, run_record
+from signalbox.errors import NotFound
+from signalbox.identity import Principal
+
+_TITLE_CHARS = 80
+_DECIDED = ("pending", "done", "failed", "denied", "expired")
+
+
+class SqlConversationStore:
+    """Implements `conversations.contracts.ConversationStore`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def open(self, principal: Principal, conversation_id: str | None) -> Conversation:
+        """The conversation of that id, or a new one, which is written with its first question."""
+        if conversation_id is None:
+            now = datetime.now(UTC)
+            return Conversation(id=new_conversation_id(), title="", created_at=now, updated_at=now)
+        async with self._engine.connect() as connection:
+            return await _own(connection, principal, conversation_id)
+
+    async def adopt(self, principal: Principal, external_id: str) -> Conversation:
+        """The conversation that a client knows by an id of its own; made on first use."""
+        query = sa.select(conversation).where(*_owned(principal), conversation.c.external_id == external_id)
+        async with self._engine.connect() as connection:
+            row = (await connection.execute(query)).mappings().first()
+        if row is not None:
+            return _conversation(row)
+        try:
+            async with self._engine.begin() as connection:
+                return await _create(connection, principal, new_conversation_id(), external_id=external_id)
+        except IntegrityError:  # another request adopted it first
+            async with self._engine.connect() as connection:
+                return _conversation((await connection.execute(query)).mappings().one())
+
+    async def history(self, principal: Principal, conversation_id: str, *, limit: int = 20) -> list[Message]:
+        """The latest messages, oldest first; none for a conversation that has not been written yet."""
+        query = (
+            sa.select(message)
+            .join(conversation, conversation.c.id == message.c.conversation_id)
+            .where(*_owned(principal), conversation.c.id == conversation_id)
+            .order_by(message.c.id.desc())
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(query)).mappings().all()
+        return [_message(row) for row in reversed(rows)]
+
+    async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
+        """First write of a turn; makes the conversation and its title when it is the first question."""
+        async with self._engine.begin() as connection:
+            if not await _touch(connection, principal, conversation_id, title=_title(text)):
+                try:
+                    await _create(connection, principal, conversation_id, title=_title(text))
+                except IntegrityError as error:
+                    raise _unknown(conversation_id) from error
+            await _append(connection, principal, conversation_id, role="user", text=text, run_id=run_id)
+
+    async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
+        """Second write of a turn; raises `NotFound` when the conversation was deleted meanwhile."""
+        async with self._engine.begin() as connection:
+            if not await _touch(connection, principal, conversation_id):
+                raise _unknown(conversation_id)
+            await _append(
+                connection,
+                principal,
+                conversation_id,
+                role="assistant",
+                text=result.text,
+                run_id=result.run_id,
+                result=result.model_dump_json(),
+            )
+
+    async def list(self, principal: Principal, *, limit: int = 50, before: str | None = None) -> list[Conversation]:
+        """The principal's conversations, latest first; an unknown `before` is an error, not an empty page."""
+        query = (
+            sa.select(conversation)
+            .where(*_owned(principal))
+            .order_by(conversation.c.updated_at.desc(), conversation.c.id.desc())
+            .limit(limit)
+        )
+        async with self._engine.connect() as connection:
+            if before is not None:
+                last = await _own(connection, principal, before)
+                position = sa.tuple_(conversation.c.updated_at, conversation.c.id)
+                query = query.where(position < sa.tuple_(sa.literal(last.updated_at), sa.literal(last.id)))
+            rows = (await connection.execute(query)).mappings().all()
+        return [_conversation(row) for row in rows]
+
+    async def delete(self, principal: Principal, conversation_id: str) -> None:
+        """Remove a conversation, its messages, its runs' events and its approvals, in one transaction."""
+        async with self._engine.begin() as connection:
+            await _own(connection, principal, conversation_id)
+            for table in (run_record, approval):
+                own = (table.c.tenant == principal.tenant, table.c.conversation_id == conversation_id)
+                # An action that is being carried out keeps its row until it has ended.
+                idle = (table.c.state.in_(_DECIDED),) if table is approval else ()
+                await connection.execute(sa.delete(table).where(*own, *idle))
+            await connection.execute(sa.delete(message).where(message.c.conversation_id == conversation_id))
+            await connection.execute(sa.delete(conversation).where(conversation.c.id == conversation_id))
+
+
+def _owned(principal: Principal) -> tuple[sa.ColumnElement[bool], ...]:
+    return conversation.c.tenant == principal.tenant, conversation.c.user == principal.user
+
+
+async def _own(connection: AsyncConnection, principal: Principal, conversation_id: str) -> Conversation:
+    query = sa.select(conversation).where(*_owned(principal), conversation.c.id == conversation_id)
+    row = (await connection.execute(query)).mappings().first()
+    if row is None:
+        raise _unknown(conversation_id)
+    return _conversation(row)
+
+
+async def _touch(connection: AsyncConnection, principal: Principal, conversation_id: str, *, title: str = "") -> bool:
+    change: dict[str, Any] = {"updated_at": datetime.now(UTC)}
+    if title:
+        change["title"] = sa.case((conversation.c.title == "", title), else_=conversation.c.title)
+    query = sa.update(conversation).where(*_owned(principal), conversation.c.id == conversation_id).values(**change)
+    return (await connection.execute(query)).rowcount == 1
+
+
+async def _create(
+    connection: AsyncConnection,
+    principal: Principal,
+    conversation_id: str,
+    *,
+    title: str = "",
+    external_id: str | None = None,
+) -> Conversation:
+    now = datetime.now(UTC)
+    made = Conversation(id=conversation_id, title=title, created_at=now, updated_at=now)
+    row = {**made.model_dump(), "tenant": principal.tenant, "user": principal.user, "external_id": external_id}
+    await connection.execute(sa.insert(conversation), row)
+    return made
+
+
+async def _append(connection: AsyncConnection, principal: Principal, conversation_id: str, **values: Any) -> None:
+    row = {"tenant": principal.tenant, "conversation_id": conversation_id, "at": datetime.now(UTC), **values}
+    await connection.execute(sa.insert(message), row)
+
+
+def _title(text: str) -> str:
+    words = " ".join(text.split())
+    if len(words) <= _TITLE_CHARS:
+        return words
+    return words[: _TITLE_CHARS - 1].rsplit(" ", 1)[0] + "…"
+
+
+def _unknown(conversation_id: str) -> NotFound:
+    return NotFound(
+        f"There is no conversation {conversation_id!r}.",
+        hint="List yours with GET /v1/conversations, or leave the id out to begin a new one.",
+        param="conversation_id",
+    )
+
+
+def _utc(at: datetime) -> datetime:
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at  # SQLite forgets the zone; we write UTC only
+
+
+def _conversation(row: Mapping[Any, Any]) -> Conversation:
+    return Conversation(
+        id=row["id"], title=row["title"], created_at=_utc(row["created_at"]), updated_at=_utc(row["updated_at"])
+    )
+
+
+def _message(row: Mapping[Any, Any]) -> Message:
+    result = RunResult.model_validate_json(row["result"]) if row["result"] else None
+    return Message(role=row["role"], text=row["text"], at=_utc(row["at"]), run_id=row["run_id"], result=result)

@@ -1,0 +1,80 @@
+"""Builds the gateway's app out of what it is given."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+
+from conversations.contracts import ConversationStore
+from gateway.approvals import ApprovalsApi
+from gateway.auth import OPEN_PATHS, Authentication
+from gateway.conversations import ConversationsApi
+from gateway.documents import DocumentsApi, KnowledgeGate
+from gateway.edge import Edge
+from gateway.errors import on_http_exception, on_signalbox_error, on_validation_error
+from gateway.health import METRICS_PATH, Health, HealthApi
+from gateway.keys import ApiKeys
+from gateway.limits import RateLimit
+from gateway.metrics import Metrics
+from gateway.openai.chat import ChatApi
+from gateway.runs import RunsApi
+from gateway.settings import GatewaySettings
+from gateway.turns import Turns
+from runs.approvals import Approvals
+from signalbox.errors import SignalboxError
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True)
+class GatewayServices:
+    """What the gateway stands on; wiring makes it."""
+
+    turns: Turns
+    conversations: ConversationStore
+    approvals: Approvals
+    keys: ApiKeys
+    knowledge: KnowledgeGate
+    health: Health
+    registry: CollectorRegistry
+
+
+def build_app(
+    services: GatewayServices,
+    settings: GatewaySettings,
+    *,
+    lifespan: Lifespan | None = None,
+    routes: Sequence[BaseRoute] = (),
+) -> FastAPI:
+    """The app; `routes` are other faces (A2A, MCP), which get authenticated requests as all routes do."""
+    turns, log = services.turns, services.turns.log
+    metrics = Metrics(services.registry, running=lambda: turns.admission.running)
+    app = FastAPI(title="Signalbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.redirect_slashes = False
+    for api in (
+        ChatApi(turns, settings, metrics),
+        ConversationsApi(services.conversations, log),
+        ApprovalsApi(services.approvals),
+        RunsApi(log, keepalive_s=settings.keepalive_s),
+        DocumentsApi(services.knowledge),
+        HealthApi(services.health, metrics, turns.admission),
+    ):
+        app.include_router(api.router)
+    app.router.routes.extend(routes)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(SignalboxError, on_signalbox_error)
+    app.add_middleware(
+        Authentication,
+        authenticate=services.keys.authenticate,
+        rate=RateLimit(settings.requests_per_minute),
+        open_paths=OPEN_PATHS,
+        loopback_paths=frozenset({METRICS_PATH} if settings.metrics_from_loopback else ()),
+    )
+    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, metrics=metrics)  # the last added is outermost
+    return app

@@ -1,0 +1,52 @@
+"""Is the process alive, is everything that it needs there, and what does it count?"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from gateway.auth import ADMIN_SCOPE, require_scope
+from gateway.limits import Admission
+from gateway.metrics import Metrics
+
+Health = Callable[[], Awaitable[dict[str, dict[str, str]]]]
+"""Each dependency with its `state` (`up`, or what is wrong) and, where it is not up, a `fix`."""
+
+UP = "up"
+METRICS_PATH = "/metrics"
+
+
+class HealthApi:
+    """The routes for supervisors and scrapers."""
+
+    def __init__(self, health: Health, metrics: Metrics, admission: Admission) -> None:
+        self._health = health
+        self._metrics = metrics
+        self._admission = admission
+        self.router = APIRouter()
+        self.router.add_api_route("/healthz", self.alive, methods=["GET"])
+        self.router.add_api_route("/readyz", self.ready, methods=["GET"], response_model=None)
+        self.router.add_api_route(METRICS_PATH, self.metrics, methods=["GET"], response_model=None)
+
+    async def alive(self) -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    async def ready(self) -> Response:
+        """503 until every dependency is up, and again while shutting down."""
+        dependencies = await self._health()
+        up = all(entry.get("state") == UP for entry in dependencies.values())
+        draining = self._admission.draining
+        status = "shutting down" if draining else "ready" if up else "not ready"
+        body: dict[str, Any] = {"status": status, "dependencies": dependencies}
+        return Response(orjson.dumps(body), 200 if status == "ready" else 503, media_type="application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus text, for a key with the scope `admin` (or the loopback address, where the settings say so)."""
+        principal = request.scope.get("state", {}).get("principal")
+        if principal is not None:
+            require_scope(principal, ADMIN_SCOPE)
+        return Response(generate_latest(self._metrics.registry), headers={"content-type": CONTENT_TYPE_LATEST})

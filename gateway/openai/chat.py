@@ -1,0 +1,204 @@
+"""`POST /v1/chat/completions` and `GET /v1/models`: one turn, streamed or not."""
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from agents.contracts import TurnRequest
+from gateway.auth import principal_of
+from gateway.errors import ModelNotFound, fault_of_run
+from gateway.json_body import parse, read_json
+from gateway.metrics import Metrics
+from gateway.openai.models import MODELS, ChatRequest, extension_of, last_user_message, model_object, usage_of
+from gateway.openai.streaming import ChunkWriter, completion_id
+from gateway.settings import GatewaySettings
+from gateway.sse import ByteStream, gone_watch
+from gateway.turns import Turns
+from runs.events import TERMINAL, AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted, TokenUsage
+from runs.ids import new_run_id
+from signalbox.errors import Bug, TooLarge, UserFault
+
+Batches = AsyncGenerator[list[RunEvent], None]
+_GONE = "its client disconnected"
+
+
+class ChatApi:
+    """The two routes, with what they need."""
+
+    def __init__(self, turns: Turns, settings: GatewaySettings, metrics: Metrics) -> None:
+        self._turns = turns
+        self._settings = settings
+        self._metrics = metrics
+        self.router = APIRouter()
+        self.router.add_api_route("/v1/chat/completions", self.complete, methods=["POST"], response_model=None)
+        self.router.add_api_route("/v1/models", self.models, methods=["GET"])
+        self.router.add_api_route("/v1/models/{model:path}", self.model, methods=["GET"])
+
+    async def models(self) -> dict[str, Any]:
+        """What can be asked: `signalbox` is the whole assistant, `direct` the bare model behind the reviewer."""
+        return {"object": "list", "data": [model_object(name) for name in MODELS]}
+
+    async def model(self, model: str) -> dict[str, Any]:
+        """One of them."""
+        _check_model(model)
+        return model_object(model)
+
+    async def complete(self, request: Request) -> Response:
+        """Run one turn and answer with it."""
+        body = await read_json(request, max_depth=self._settings.max_json_depth)
+        chat = parse(ChatRequest, body)
+        turn = self._turn(request, chat)
+        self._turns.start(turn)
+        stop = partial(self._turns.log.stop, turn.run_id, reason=_GONE)
+        batches = self._turns.log.batches(turn.run_id, idle_s=self._settings.keepalive_s)
+        if not chat.stream:
+            return await self._whole(request, turn, batches, stop)
+        try:
+            async with gone_watch(request.receive, stop):
+                first = await _first(batches)
+        except BaseException:
+            stop()
+            raise
+        if isinstance(first[-1], RunFailed):  # it failed before its first word: a plain HTTP error
+            self._count(turn, first[-1])
+            return fault_of_run(first[-1]).response()
+        writer = ChunkWriter(
+            run_id=turn.run_id,
+            model=turn.model,
+            include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+            events=bool(chat.signalbox and chat.signalbox.events),
+        )
+        return ByteStream(
+            self._chunks(turn, writer, first, batches), on_gone=stop, headers=_headers(turn, _started(first))
+        )
+
+    def _turn(self, request: Request, chat: ChatRequest) -> TurnRequest:
+        _check_model(chat.model)
+        if len(chat.messages) > self._settings.max_messages:
+            raise TooLarge(f"A request takes at most {self._settings.max_messages} messages.", param="messages")
+        for index, message in enumerate(chat.messages):
+            if len(message.content) > self._settings.max_message_chars:
+                raise TooLarge(
+                    f"A message takes at most {self._settings.max_message_chars} characters.",
+                    hint="Ingest long texts as documents instead.",
+                    param=f"messages[{index}].content",
+                )
+        at = last_user_message(chat.messages)
+        if at is None or not chat.messages[at].content.strip():
+            raise UserFault("There is no user message with text to answer.", param="messages")
+        conversation_id = _conversation_id(request, chat)
+        return TurnRequest(
+            principal=principal_of(request),
+            text=chat.messages[at].content,
+            run_id=new_run_id(),
+            surface="openai",
+            model=chat.model,
+            conversation_id=conversation_id,
+            context=() if conversation_id else tuple(message.reduced() for message in chat.messages[:at]),
+            max_tokens=chat.max_completion_tokens or chat.max_tokens,
+            temperature=chat.temperature,
+        )
+
+    async def _chunks(
+        self,
+        turn: TurnRequest,
+        writer: ChunkWriter,
+        first: Sequence[RunEvent],
+        batches: Batches,
+    ) -> AsyncGenerator[bytes, None]:
+        async with contextlib.aclosing(batches):
+            self._count(turn, first[-1])
+            yield writer.begin() + writer.write(first)
+            async for batch in batches:
+                if batch:
+                    self._count(turn, batch[-1])
+                yield writer.write(batch)
+
+    async def _whole(
+        self,
+        request: Request,
+        turn: TurnRequest,
+        batches: Batches,
+        stop: Callable[[], object],
+    ) -> Response:
+        events: list[RunEvent] = []
+        try:
+            async with gone_watch(request.receive, stop), contextlib.aclosing(batches):
+                async for batch in batches:
+                    events += batch
+        finally:
+            stop()
+        last = events[-1]
+        self._count(turn, last)
+        match last:
+            case RunFailed():
+                return fault_of_run(last).response()
+            case RunFinished():
+                result = last.result
+                extension = extension_of(result)
+                text, finish, usage = result.text, result.finish_reason, result.usage
+            case RunCancelled():
+                text = "".join(event.text for event in events if isinstance(event, AnswerSegment))
+                extension = {"run_id": turn.run_id, "cancelled": True, "reason": last.reason}
+                finish, usage = "stop", TokenUsage()
+            case _:
+                raise Bug(f"Run {turn.run_id!r} ended with {last.type!r}.")
+        message = {"role": "assistant", "content": text, "refusal": None}
+        answer = {
+            "id": completion_id(turn.run_id),
+            "object": "chat.completion",
+            "created": int(time.time()),
+            "model": turn.model,
+            "system_fingerprint": None,
+            "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": finish}],
+            "usage": usage_of(usage),
+            "signalbox": extension,
+        }
+        return Response(orjson.dumps(answer), media_type="application/json", headers=_headers(turn, _started(events)))
+
+    def _count(self, turn: TurnRequest, event: RunEvent) -> None:
+        if isinstance(event, TERMINAL):
+            usage = event.result.usage if isinstance(event, RunFinished) else None
+            self._metrics.turn(turn.model, event.type.removeprefix("run."), usage)
+
+
+async def _first(batches: Batches) -> list[RunEvent]:
+    async for batch in batches:
+        if batch:
+            return batch
+    raise Bug("A run ended without an event.")
+
+
+def _started(events: Sequence[RunEvent]) -> str:
+    return next((event.conversation_id for event in events if isinstance(event, RunStarted)), "")
+
+
+def _headers(turn: TurnRequest, conversation_id: str) -> dict[str, str]:
+    headers = {"x-run-id": turn.run_id}
+    if conversation_id:
+        headers["x-conversation-id"] = conversation_id
+    return headers
+
+
+def _conversation_id(request: Request, chat: ChatRequest) -> str | None:
+    if chat.signalbox and chat.signalbox.conversation_id:
+        return chat.signalbox.conversation_id
+    named = (chat.metadata or {}).get("conversation_id") or request.headers.get("x-conversation-id")
+    if named is None:
+        return None
+    if not isinstance(named, str) or len(named) > 64:
+        raise UserFault("The conversation id must be a string of at most 64 characters.", param="conversation_id")
+    return named
+
+
+def _check_model(name: str) -> None:
+    if name not in MODELS:
+        raise ModelNotFound(
+            f"The model {name!r} does not exist.", hint=f"Use one of {', '.join(MODELS)}.", param="model"
+        )

@@ -1,0 +1,307 @@
+"""Every run's events, in order, for as many readers as ask: live from memory, later from the database.
+
+The log drives a run: it pulls the runner's events in a task of its own, numbers them, and wakes the readers. So a
+reader that goes away loses nothing, and a run can be stopped from anywhere. Finished runs are written in groups.
+"""
+
+import asyncio
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from pydantic import TypeAdapter
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from runs.events import TERMINAL, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted
+from runs.settings import RunsSettings
+from runs.tables import run_record
+from signalbox.errors import NotFound
+from signalbox.identity import Principal
+
+_EVENTS: TypeAdapter[list[RunEvent]] = TypeAdapter(list[RunEvent])
+_FLUSH_EVERY_S = 0.2
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(eq=False)
+class _Run:
+    run_id: str
+    tenant: str
+    user: str
+    started: float = field(default_factory=time.monotonic)
+    conversation_id: str = ""
+    events: list[RunEvent] = field(default_factory=list)
+    wakers: set[asyncio.Event] = field(default_factory=set)
+    task: asyncio.Task[None] | None = None
+    ended: bool = False
+    saved: bool = False
+
+    def append(self, event: RunEvent) -> None:
+        if self.ended:
+            return
+        changes: dict[str, Any] = {}
+        if event.seq != (seq := len(self.events) + 1):
+            changes["seq"] = seq
+        if event.run_id != self.run_id:
+            changes["run_id"] = self.run_id
+        if not event.at_ms:
+            changes["at_ms"] = round((time.monotonic() - self.started) * 1000, 1)
+        if isinstance(event, RunStarted):
+            self.conversation_id = event.conversation_id
+        self.events.append(event.model_copy(update=changes) if changes else event)
+        self.ended = isinstance(event, TERMINAL)
+        for waker in self.wakers:
+            waker.set()
+
+    def belongs_to(self, principal: Principal) -> bool:
+        return (self.tenant, self.user) == (principal.tenant, principal.user)
+
+
+class RunLog:
+    """Runs in progress and their events; `None` as engine keeps finished runs in memory only."""
+
+    def __init__(self, engine: AsyncEngine | None, settings: RunsSettings | None = None) -> None:
+        self._engine = engine
+        self._settings = settings or RunsSettings()
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
+        self._unsaved: list[_Run] = []
+        self._work = asyncio.Event()
+        self._flusher: asyncio.Task[None] | None = None
+        self._closing = False
+
+    @property
+    def running(self) -> int:
+        """Runs that have not ended."""
+        return sum(not run.ended for run in self._runs.values())
+
+    def start(
+        self,
+        owner: Principal,
+        run_id: str,
+        events: AsyncIterator[RunEvent],
+        *,
+        on_end: Callable[[], None] | None = None,
+    ) -> None:
+        """Begin to pull `events` in a task; `on_end` is called once when that task is over, however it went."""
+        run = _Run(run_id=run_id, tenant=owner.tenant, user=owner.user)
+        self._runs[run_id] = run
+        run.task = asyncio.create_task(self._pull(run, events), name=f"run {run_id}")
+        run.task.add_done_callback(lambda _task: self._over(run, on_end))
+
+    async def batches(
+        self, run_id: str, *, after_seq: int = 0, idle_s: float = 15
+    ) -> AsyncGenerator[list[RunEvent], None]:
+        """Events of a run of this process from `after_seq` on, as many at once as there are; [] when idle."""
+        run = self._runs.get(run_id)
+        if run is None:
+            raise NotFound(f"There is no run {run_id!r}.")
+        waker = asyncio.Event()
+        run.wakers.add(waker)
+        try:
+            seen = max(after_seq, 0)
+            while True:
+                waker.clear()
+                batch = run.events[seen:]
+                if batch:
+                    seen += len(batch)
+                    yield batch
+                elif not run.ended and not await _woken(waker, idle_s):
+                    yield []
+                if run.ended and seen >= len(run.events):
+                    return
+        finally:
+            run.wakers.discard(waker)
+
+    async def subscribe(
+        self, principal: Principal, run_id: str, *, after_seq: int = 0, idle_s: float = 15
+    ) -> AsyncGenerator[list[RunEvent], None]:
+        """As `batches`, for the run's owner alone (`NotFound` for others), and also for runs of earlier days."""
+        run = self._runs.get(run_id)
+        if run is None:
+            return _replay([event for event in await self._load(principal, run_id) if event.seq > after_seq])
+        _check_owner(run, principal)
+        return self.batches(run_id, after_seq=after_seq, idle_s=idle_s)
+
+    async def events(self, principal: Principal, run_id: str, *, after_seq: int = 0) -> list[RunEvent]:
+        """The events so far, for the run's owner."""
+        run = self._runs.get(run_id)
+        if run is None:
+            return [event for event in await self._load(principal, run_id) if event.seq > after_seq]
+        _check_owner(run, principal)
+        return run.events[max(after_seq, 0) :]
+
+    async def cancel(self, principal: Principal, run_id: str, *, reason: str = "stopped by the user") -> bool:
+        """Stop the owner's run; False when it had already ended."""
+        run = self._runs.get(run_id)
+        if run is None:
+            await self._load(principal, run_id)
+            return False
+        _check_owner(run, principal)
+        return self.stop(run_id, reason=reason)
+
+    def stop(self, run_id: str, *, reason: str) -> bool:
+        """Stop a run for a reason of our own (its reader left, we shut down); False when it had ended."""
+        run = self._runs.get(run_id)
+        if run is None or run.ended:
+            return False
+        run.append(RunCancelled(reason=reason))  # readers need not wait for the clean-up
+        if run.task is not None:
+            run.task.cancel()
+        return True
+
+    def stop_all(self, *, reason: str) -> int:
+        """Stop everything that runs; how many that were."""
+        return sum(self.stop(run_id, reason=reason) for run_id in list(self._runs))
+
+    def forget_conversation(self, principal: Principal, conversation_id: str) -> None:
+        """Drop what memory holds of a conversation, stopping its runs; the database rows go with the conversation."""
+        for run in list(self._runs.values()):
+            if run.conversation_id == conversation_id and run.belongs_to(principal):
+                self.stop(run.run_id, reason="its conversation was deleted")
+                run.saved = True
+                del self._runs[run.run_id]
+
+    async def prune(self) -> int:
+        """Remove finished runs older than the settings keep; how many that were."""
+        if self._engine is None:
+            return 0
+        limit = datetime.now(UTC) - timedelta(days=self._settings.keep_days)
+        async with self._engine.begin() as connection:
+            result = await connection.execute(sa.delete(run_record).where(run_record.c.finished_at < limit))
+        return result.rowcount
+
+    async def close(self, *, grace_s: float = 3) -> None:
+        """Stop what still runs, wait for it a little, and write what is not written."""
+        self._closing = True
+        self.stop_all(reason="the server is shutting down")
+        tasks = [run.task for run in self._runs.values() if run.task is not None and not run.task.done()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=grace_s)
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.wait([self._flusher])
+        await self.flush()
+
+    async def flush(self) -> None:
+        """Write every finished run that is not in the database yet, in one transaction."""
+        batch = [run for run in self._unsaved if not run.saved]
+        self._unsaved = []
+        if not batch or self._engine is None:
+            return
+        rows = [_row(run) for run in batch]
+        try:
+            async with self._engine.begin() as connection:
+                await connection.execute(sa.insert(run_record), rows)
+        except SQLAlchemyError as error:
+            _log.warning("runs.not_saved", runs=len(batch), error=type(error).__name__)
+        for run in batch:
+            run.saved = True
+
+    async def _pull(self, run: _Run, events: AsyncIterator[RunEvent]) -> None:
+        try:
+            async for event in events:
+                run.append(event)
+                if run.ended:
+                    break
+                if len(run.events) >= self._settings.max_events:
+                    run.append(RunFailed(code="too_large", message="The run emitted too many events.", status=500))
+                    break
+            else:
+                run.append(RunFailed(code="internal", message="The run ended without a result."))
+        except asyncio.CancelledError:
+            run.append(RunCancelled(reason="cancelled"))
+            raise
+        except Exception:  # noqa: BLE001 - the root of a run
+            _log.exception("run.crashed", run_id=run.run_id)
+            run.append(RunFailed(code="internal", message="Something went wrong on our side. Try again."))
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+
+    def _over(self, run: _Run, on_end: Callable[[], None] | None) -> None:
+        if not run.ended:  # the task was cancelled before it took its first step
+            run.append(RunCancelled(reason="cancelled"))
+        run.task = None
+        if not run.saved:
+            self._unsaved.append(run)
+        if on_end is not None:
+            on_end()
+        self._evict()
+        if self._closing or self._engine is None:
+            return
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush_forever(), name="run log flusher")
+        self._work.set()
+
+    def _evict(self) -> None:
+        excess = len(self._runs) - self._settings.keep_in_memory - self.running
+        for run_id, run in list(self._runs.items()):
+            if excess <= 0:
+                return
+            if run.task is None and run.ended and (run.saved or self._engine is None):
+                del self._runs[run_id]
+                excess -= 1
+
+    async def _flush_forever(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            await asyncio.sleep(_FLUSH_EVERY_S)  # what ends meanwhile shares the transaction
+            await self.flush()
+            self._evict()
+
+    async def _load(self, principal: Principal, run_id: str) -> list[RunEvent]:
+        if self._engine is not None:
+            query = sa.select(run_record.c.events).where(
+                run_record.c.run_id == run_id,
+                run_record.c.tenant == principal.tenant,
+                run_record.c.user == principal.user,
+            )
+            async with self._engine.connect() as connection:
+                packed = (await connection.execute(query)).scalar()
+            if packed is not None:
+                return _EVENTS.validate_json(zlib.decompress(packed))
+        raise _unknown(run_id)
+
+
+async def _woken(waker: asyncio.Event, idle_s: float) -> bool:
+    try:
+        async with asyncio.timeout(idle_s):
+            await waker.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _replay(events: list[RunEvent]) -> AsyncGenerator[list[RunEvent], None]:
+    yield events
+
+
+def _check_owner(run: _Run, principal: Principal) -> None:
+    if not run.belongs_to(principal):
+        raise _unknown(run.run_id)
+
+
+def _unknown(run_id: str) -> NotFound:
+    return NotFound(f"There is no run {run_id!r}.", hint="Runs are found by their owner alone.")
+
+
+def _row(run: _Run) -> dict[str, Any]:
+    last = run.events[-1]
+    state = "finished" if isinstance(last, RunFinished) else "failed" if isinstance(last, RunFailed) else "cancelled"
+    return {
+        "run_id": run.run_id,
+        "tenant": run.tenant,
+        "user": run.user,
+        "conversation_id": run.conversation_id,
+        "state": state,
+        "finished_at": datetime.now(UTC),
+        "events": zlib.compress(_EVENTS.dump_json(run.events), 1),
+    }

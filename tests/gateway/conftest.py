@@ -1,0 +1,226 @@
+"""A gateway on a real database and, where a test needs one, a real server; only the agents are scripted."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from agents.contracts import TurnRequest
+from conversations.contracts import ConversationStore
+from conversations.outcomes import announce_in
+from conversations.store import SqlConversationStore
+from gateway.app import GatewayServices, build_app
+from gateway.documents import DocumentView, IngestProgress, IngestRequest
+from gateway.keys import ApiKeys
+from gateway.limits import Admission
+from gateway.serve import GatewayServer
+from gateway.settings import GatewaySettings
+from gateway.turns import Turns
+from runs.approvals import Approval, Approvals, Executed
+from runs.events import (
+    AnswerSegment,
+    PlanMade,
+    PlannedStep,
+    RunEvent,
+    RunFailed,
+    RunFinished,
+    RunResult,
+    RunStarted,
+    Source,
+    StepReport,
+    TokenUsage,
+)
+from runs.log import RunLog
+from runs.settings import RunsSettings
+from signalbox.database import open_engine, sqlite_url
+from signalbox.errors import NotFound, SignalboxError, ToolFault
+from signalbox.identity import Principal
+from signalbox.migrations import migrate
+
+ADA = Principal(user="ada", groups=frozenset({"staff", "operations"}))
+BRUNO = Principal(user="bruno", groups=frozenset({"staff", "people"}))
+ROOT = Principal(user="root", scopes=frozenset({"admin", "approve"}))
+
+Script = Callable[[TurnRequest, str], AsyncIterator[RunEvent]]
+
+
+async def answer(request: TurnRequest, conversation_id: str) -> AsyncIterator[RunEvent]:
+    """Two segments, one step, one source."""
+    steps = (StepReport(id="s1", specialist="knowledge", status="ok", duration_ms=12.5, task="Look it up"),)
+    source = Source(ref="0a1b2c3d", number=1, document="hr/leave.md", title="Leave", quote="30 days", cited=True)
+    yield PlanMade(steps=(PlannedStep(id="s1", specialist="knowledge", task="Look it up"),))
+    yield AnswerSegment(text="You have 30 days. ")
+    yield AnswerSegment(text="Ask Bruno [1].")
+    yield RunFinished(
+        result=RunResult(
+            run_id=request.run_id,
+            conversation_id=conversation_id,
+            text="You have 30 days. Ask Bruno [1].",
+            engine="embedded",
+            steps=steps,
+            sources=(source,),
+            usage=TokenUsage(prompt_tokens=11, completion_tokens=7, cached_tokens=3, model_calls=2),
+        )
+    )
+
+
+@dataclass
+class ScriptedAgents:
+    """A `TurnRunner` that keeps conversations as the real one does; `script` says what it answers."""
+
+    conversations: ConversationStore
+    script: Script = answer
+    requests: list[TurnRequest] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def run(self, request: TurnRequest) -> AsyncIterator[RunEvent]:
+        return self._run(request)
+
+    async def _run(self, request: TurnRequest) -> AsyncGenerator[RunEvent, None]:
+        self.requests.append(request)
+        person = request.principal
+        try:
+            conversation = await self.conversations.open(person, request.conversation_id)
+            yield RunStarted(conversation_id=conversation.id, model=request.model)
+            await self.conversations.add_question(person, conversation.id, request.run_id, request.text)
+            async for event in self.script(request, conversation.id):
+                if isinstance(event, RunFinished):
+                    await self.conversations.add_answer(person, conversation.id, event.result)
+                yield event
+        except SignalboxError as error:
+            yield RunFailed(code=error.code, message=str(error), status=error.status)
+        finally:
+            self.closed.set()
+
+
+class Library:
+    """A `KnowledgeGate` with one document, for ada alone."""
+
+    async def open(self, principal: Principal, document_id: str, *, chunk_id: str | None = None) -> DocumentView:
+        if principal != ADA or document_id not in ("d" * 32, "hr/<b>.md"):
+            raise NotFound(f"There is no document {document_id!r}.")
+        text = "before <script>alert(1)</script> & after"
+        marks = (7, 32) if chunk_id else (None, None)
+        return DocumentView(
+            document_id="d" * 32,
+            document="hr/<b>.md",
+            title="A <title>",
+            text=text,
+            total_chars=len(text),
+            chunk_id=chunk_id or "",
+            mark_start=marks[0],
+            mark_end=marks[1],
+        )
+
+    async def ingest(self, principal: Principal, request: IngestRequest) -> AsyncGenerator[IngestProgress, None]:
+        if request.path == "/nowhere":
+            raise NotFound("There is no folder '/nowhere'.")
+        yield IngestProgress(document="a.md", status="new", processed=1, total=2)
+        if request.path == "/breaks":
+            raise ToolFault("b.pdf is corrupt.")
+        yield IngestProgress(processed=2, total=2, done=True, summary={"new": 2})
+
+
+@dataclass
+class House:
+    """Everything behind the door."""
+
+    app: FastAPI
+    settings: GatewaySettings
+    turns: Turns
+    agents: ScriptedAgents
+    conversations: SqlConversationStore
+    approvals: Approvals
+    keys: ApiKeys
+    executed: list[Approval]
+    health: dict[str, dict[str, str]]
+    tokens: dict[str, str]
+
+    @property
+    def log(self) -> RunLog:
+        return self.turns.log
+
+    def headers(self, user: str) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.tokens[user]}"}
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(sqlite_url(tmp_path / "app.sqlite"))
+    await migrate(engine)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def settings() -> GatewaySettings:
+    return GatewaySettings(port=0, keepalive_s=0.1, shutdown_grace_s=0.3)
+
+
+@pytest.fixture
+async def house(engine: AsyncEngine, settings: GatewaySettings) -> AsyncIterator[House]:
+    conversations = SqlConversationStore(engine)
+    agents = ScriptedAgents(conversations)
+    log = RunLog(engine, RunsSettings())
+    admission = Admission(per_principal=settings.runs_per_principal, total=settings.runs_total)
+    turns = Turns(agents, log, admission)
+    executed: list[Approval] = []
+
+    async def execute(approval: Approval) -> Executed:
+        executed.append(approval)
+        return Executed(ok=True, text="Ticket T-1 was made.")
+
+    approvals = Approvals(engine, RunsSettings(), execute=execute, announce=announce_in(conversations))
+    keys = ApiKeys(engine, cache_s=settings.key_cache_s)
+    health = {"database": {"state": "up"}}
+
+    async def healthy() -> dict[str, dict[str, str]]:
+        return health
+
+    services = GatewayServices(turns, conversations, approvals, keys, Library(), healthy, CollectorRegistry())
+    app = build_app(services, settings)
+    tokens = {person.user: await keys.create(person) for person in (ADA, BRUNO, ROOT)}
+    yield House(app, settings, turns, agents, conversations, approvals, keys, executed, health, tokens)
+    await approvals.close()
+    await log.close()
+
+
+@pytest.fixture
+async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    """Ada's client, in process."""
+    transport = httpx.ASGITransport(house.app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://gateway", headers=house.headers("ada")
+    ) as client:
+        yield client
+
+
+Serve = Callable[[], Awaitable[str]]
+
+
+@contextlib.asynccontextmanager
+async def served(house: House) -> AsyncIterator[GatewayServer]:
+    """The app behind a real server on a free port."""
+    server = GatewayServer(house.app, house.settings, house.turns)
+    task = asyncio.create_task(server._serve())
+    while not server.started:
+        assert not task.done()
+        await asyncio.sleep(0.005)
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await task
+
+
+@pytest.fixture
+async def url(house: House) -> AsyncIterator[str]:
+    async with served(house) as server:
+        yield f"http://127.0.0.1:{server.port}"
