@@ -1,0 +1,116 @@
+"""Picks a value of a closed set from words: literally, by stem, by a common synonym, by meaning."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from inference.embedded.text import key_stems, stems
+
+Likeness = Callable[[str], float]
+"""How close a label is in meaning to the text at hand, -1..1."""
+
+_SYNONYMS: tuple[tuple[frozenset[str], str], ...] = tuple(
+    (frozenset(names.split()), pattern)
+    for names, pattern in (
+        (
+            "urgent critical highest blocker p1 emergency",
+            r"urgent\w*|asap|critical\w*|emergency|immediately|blocking|right away",
+        ),
+        ("high important major p2", r"high|important|urgent\w*|asap|soon as possible|serious"),
+        ("medium normal moderate standard p3 default", r"medium|normal|moderate|regular|standard|ordinary"),
+        ("low minor lowest p4 trivial", r"low|minor|trivial|not urgent|no rush|no hurry|whenever"),
+        (
+            "open active new unresolved pending todo",
+            r"open|active|unresolved|outstanding|pending|not (?:yet )?(?:done|closed)",
+        ),
+        ("closed resolved done completed finished", r"closed?|resolved?|done|complete[d]?|finished|solved|fixed"),
+        ("in_progress ongoing started doing", r"in progress|ongoing|underway|being worked on|started"),
+        ("cancelled canceled void", r"cancel\w*|called off|void"),
+        ("asc ascending oldest lowest", r"ascending|oldest first|lowest first|smallest first|earliest first"),
+        (
+            "desc descending newest highest latest",
+            r"descending|newest first|highest first|largest first|latest first|top \d+",
+        ),
+        ("day daily days", r"daily|per day|by day|each day|day by day"),
+        ("week weekly weeks", r"weekly|per week|by week|each week|week by week"),
+        ("month monthly months", r"monthly|per month|by month|each month|month by month"),
+        ("quarter quarterly quarters", r"quarterly|per quarter|by quarter|each quarter"),
+        ("year yearly annual annually years", r"yearly|annual\w*|per year|by year|each year"),
+        ("email e-mail mail", r"e-?mail\w*|mail"),
+        ("sms text phone", r"sms|text message|text"),
+    )
+)
+
+
+def pick(values: Sequence[Any], text: str, likeness: Likeness | None = None, *, must: bool = False) -> Any | None:
+    """The value that the text names; None when none is named clearly. `must` lets meaning alone decide."""
+    found = mentioned(values, text)
+    if found:
+        return found[0]
+    for value in values:
+        if _synonym(str(value), text):
+            return value
+    if must and likeness and len(values) > 1:
+        ranked = sorted(values, key=lambda value: -likeness(_words(value)))
+        first, second = likeness(_words(ranked[0])), likeness(_words(ranked[1]))
+        if first >= 0.35 and first - second >= 0.08:
+            return ranked[0]
+    return None
+
+
+def mentioned(values: Sequence[Any], text: str) -> list[Any]:
+    """All values that stand in the text, whole and by stem, in the order of the text; longer ones win over shorter."""
+    held = stems(text)
+    places: list[tuple[int, int, Any]] = []
+    for value in values:
+        wanted = stems(_words(value))
+        at = _find(wanted, held) if wanted else -1
+        if at >= 0 and not _negated(str(value), text):
+            places.append((at, len(wanted), value))
+    kept = [
+        place
+        for place in places
+        if not any(
+            other is not place
+            and other[0] <= place[0]
+            and place[0] + place[1] <= other[0] + other[1]
+            and other[1] > place[1]
+            for other in places
+        )
+    ]
+    return [value for _, _, value in sorted(kept, key=lambda place: place[0])]
+
+
+def listed_values(description: str) -> list[str]:
+    """Values that a description enumerates in words: "one of: a, b, c" or "'a', 'b' or 'c'"."""
+    match = re.search(
+        r"(?:one of|either|values?|allowed|options?|choose from)\s*[:(]?\s*([^.;)]{3,300})", description, re.I
+    )
+    if not match:
+        return []
+    pieces = re.split(r"\s*(?:,|/|\||\bor\b|\band\b)\s*", match.group(1))
+    values = [piece.strip(" '\"`:") for piece in pieces]
+    values = [value for value in values if value and len(value.split()) <= 3]
+    return values if len(values) > 1 else []
+
+
+def _words(value: Any) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(value)).replace("_", " ").replace("-", " ")
+
+
+def _find(wanted: Sequence[str], held: Sequence[str]) -> int:
+    size = len(wanted)
+    for at in range(len(held) - size + 1):
+        if tuple(held[at : at + size]) == tuple(wanted):
+            return at
+    return -1
+
+
+def _negated(value: str, text: str) -> bool:
+    word = re.escape(_words(value))
+    return bool(re.search(rf"\b(?:not|no|without|except|excluding)\s+(?:the\s+|an?\s+|in\s+)?{word}\b", text, re.I))
+
+
+def _synonym(value: str, text: str) -> bool:
+    names = {_words(value).lower().replace(" ", "_"), *key_stems(_words(value)), value.lower()}
+    return any(names & group and re.search(rf"\b(?:{pattern})\b", text, re.IGNORECASE) for group, pattern in _SYNONYMS)

@@ -1,0 +1,287 @@
+"""Fills a tool's arguments from what a person wrote, guided by the JSON schema alone."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from inference.embedded.arguments import choices, texts, values
+from inference.embedded.arguments.dates import Period, find_periods
+from inference.embedded.arguments.numbers import Number, find_numbers
+from inference.embedded.schemas import Schema, constants
+from inference.embedded.text import key_stems, stem
+
+_START = re.compile(
+    r"(^|_)(from|since|start|starts|begin|after|start_?date|date_?from|earliest|min_?date|check_?in)(_|$)"
+)
+_END = re.compile(
+    r"(^|_)(to|until|till|end|ends|before|through|end_?date|date_?to|latest|max_?date|check_?out|due)(_|$)"
+)
+_DATE_NAME = re.compile(r"(^|_)(date|day|deadline|due|when|month|year|quarter|period|week)(_|$)|_(at|on)$")
+_ID_NAME = re.compile(r"(^|_)(id|ids|number|no|nr|key|code|ref|reference|sku|ticket|order|invoice|case|issue)$")
+_PERSON_NAME = re.compile(
+    r"(^|_)(assignee|recipients?|to|cc|person|people|user|username|owner|customer|supplier|employee|manager|contact"
+    r"|name"
+    r"|author|attendees?|participants?|guest|requester|reviewer|who|colleague|client|vendor)(_|$)"
+)
+_PLACE_NAME = re.compile(
+    r"(^|_)(city|location|place|site|country|region|address|venue|office|warehouse|plant|station|town"
+    r"|destination|origin)(_|$)"
+)
+_COUNT_NAME = re.compile(r"(^|_)(limit|top|count|max_?results|n|size|page_size|number_of_results|k)(_|$)")
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The arguments that the words hold, and the required ones that they do not."""
+
+    arguments: dict[str, Any]
+    missing: tuple[str, ...] = ()
+    named: int = 0
+
+
+@dataclass
+class Words:
+    """One message and everything in it that has a shape."""
+
+    text: str
+    today: date
+    likeness: choices.Likeness | None = None
+    periods: list[Period] = field(init=False)
+    ids: list[tuple[str, tuple[int, int]]] = field(init=False)
+    numbers: list[Number] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.periods = find_periods(self.text, self.today)
+        dated = [period.at for period in self.periods]
+        found = [(match.group(), match.span()) for match in values.IDENTIFIER.finditer(self.text)]
+        self.ids = [(text, at) for text, at in found if not _inside(at, dated)]
+        shaped = [at for text, at in self.ids if not text.isdigit()]
+        self.numbers = find_numbers(self.text, [*dated, *shaped])
+
+
+def fill(schema: Schema, words: Words, *, required_only: bool = False) -> Filled:
+    """Arguments for one object schema. Optional parameters are set only when the words name a value for them."""
+    arguments: dict[str, Any] = dict(constants(schema))
+    required = set(schema.get("required", ()))
+    missing: list[str] = []
+    named = 0
+    for name, part in _in_order(schema):
+        if name in arguments or (required_only and name not in required):
+            continue
+        value = _value(name, part, words, arguments, must=name in required)
+        if value is not None:
+            arguments[name] = value
+            named += 1
+        elif name in required and "default" not in part:
+            missing.append(name)
+    return Filled(arguments, tuple(missing), named)
+
+
+def _in_order(schema: Schema) -> list[tuple[str, Mapping[str, Any]]]:
+    """Closed and shaped parameters first, free text last, so that a title is known when the body is written."""
+    parts = list(schema.get("properties", {}).items())
+    return sorted(parts, key=lambda item: (bool(texts.BODY.search(item[0])), bool(texts.TITLE.search(item[0]))))
+
+
+def _value(name: str, part: Mapping[str, Any], words: Words, done: Mapping[str, Any], *, must: bool) -> Any | None:
+    if isinstance(part.get("enum"), list):
+        return choices.pick(part["enum"], words.text, words.likeness, must=must)
+    readers: dict[str, Callable[[], Any | None]] = {
+        "integer": lambda: _number(name, part, words, must=must),
+        "number": lambda: _number(name, part, words, must=must),
+        "boolean": lambda: _boolean(name, part, words, must=must),
+        "array": lambda: _array(name, part, words, done, must=must),
+        "object": lambda: _object(part, words, must=must),
+    }
+    kind = part.get("type", "string")
+    return readers[kind]() if kind in readers else _string(name, part, words, done, must=must)
+
+
+def _object(part: Mapping[str, Any], words: Words, *, must: bool) -> dict[str, Any] | None:
+    filled = fill(part, words)
+    if filled.missing or not (filled.named or must):
+        return None
+    return filled.arguments
+
+
+def _array(
+    name: str, part: Mapping[str, Any], words: Words, done: Mapping[str, Any], *, must: bool
+) -> list[Any] | None:
+    items = part.get("items") or {}
+    if isinstance(items.get("enum"), list):
+        found = choices.mentioned(items["enum"], words.text)
+    elif isinstance(items.get("pattern"), str):
+        found = list(dict.fromkeys(values.matching(items["pattern"], words.text)))
+    elif items.get("type") in ("integer", "number"):
+        whole = items["type"] == "integer"
+        found = [int(number.value) if whole else number.value for number in words.numbers]
+    elif items.get("format") == "email" or "mail" in name:
+        found = values.EMAIL.findall(words.text)
+    elif _ID_NAME.search(name):
+        found = [text for text, _ in words.ids]
+    else:
+        found = [text for text, _ in values.quoted(words.text)]
+        if not found and _PERSON_NAME.search(name):
+            found = values.EMAIL.findall(words.text) or [text for text, _ in values.names(words.text)]
+        if not found and must:
+            single = _string(name.rstrip("s"), items, words, done, must=True)
+            found = [single] if single is not None else []
+    return found or None
+
+
+def _boolean(name: str, part: Mapping[str, Any], words: Words, *, must: bool) -> bool | None:
+    wanted = [
+        each for each in key_stems(name.replace("_", " ")) if each not in {"includ", "only", "is", "with", "show"}
+    ]
+    text = words.text.lower()
+    held = {stem(word): word for word in re.findall(r"[a-z]+", text)}
+    if wanted and all(each in held for each in wanted):
+        word = held[wanted[0]]
+        return not re.search(rf"\b(?:not|no|without|don't|do not|except|excluding|skip)\s+(?:\w+\s+)?{word}", text)
+    return False if must and "default" not in part else None
+
+
+def _number(name: str, part: Mapping[str, Any], words: Words, *, must: bool) -> int | float | None:
+    label = {*key_stems(name.replace("_", " ")), *key_stems(str(part.get("description", ""))[:120])}
+    fitting = [number for number in words.numbers if _allowed(number.value, part)]
+    close = [number for number in fitting if number.near & label]
+    if _COUNT_NAME.search(name):
+        close = [
+            number for number in fitting if number.near & {"top", "first", "last", "best", "limit", "most", "up"}
+        ] or (close if must else [])
+    chosen = close[0] if close else fitting[0] if fitting and (must or _only_number(name, fitting)) else None
+    if chosen is not None:
+        return int(chosen.value) if part.get("type") == "integer" else chosen.value
+    if re.search(r"(^|_)year$", name) and words.periods and words.periods[0].start:
+        return words.periods[0].start.year
+    if re.search(r"(^|_)month$", name) and words.periods and words.periods[0].start:
+        return words.periods[0].start.month
+    digits = [int(text.lstrip("#")) for text, _ in words.ids if text.lstrip("#").isdigit()]
+    return digits[0] if digits and _ID_NAME.search(name) else None
+
+
+def _only_number(name: str, fitting: list[Number]) -> bool:
+    return len(fitting) == 1 and bool(
+        re.search(r"(quantity|qty|amount|percent|days|hours|minutes|price|rate|age)", name)
+    )
+
+
+def _allowed(value: float, part: Mapping[str, Any]) -> bool:
+    if part.get("type") == "integer" and value != int(value):
+        return False
+    low, high = part.get("minimum"), part.get("maximum")
+    return (low is None or value >= low) and (high is None or value <= high)
+
+
+def _string(name: str, part: Mapping[str, Any], words: Words, done: Mapping[str, Any], *, must: bool) -> str | None:
+    about = str(part.get("description", ""))
+    if isinstance(part.get("pattern"), str) and not _date_like(name, part):
+        return next(values.matching(part["pattern"], words.text), None)
+    if part.get("format") in ("date", "date-time") or _date_like(name, part):
+        return _date(name, part, words)
+    if part.get("format") == "email" or re.search(r"(^|_)e?-?mail", name):
+        found = values.EMAIL.search(words.text)
+        return found.group() if found else None
+    if part.get("format") in ("uri", "url") or re.search(r"(^|_)(url|uri|link)$", name):
+        found = values.URL.search(words.text)
+        return found.group() if found else None
+    listed = choices.listed_values(about)
+    if listed and (chosen := choices.pick(listed, words.text, words.likeness, must=must)) is not None:
+        return str(chosen)
+    shaped = _shaped(name, part, words)
+    if shaped is not None:
+        return shaped
+    return _written(name, words, done, must=must)
+
+
+def _shaped(name: str, part: Mapping[str, Any], words: Words) -> str | None:
+    examples = [str(each) for each in part.get("examples", ()) if re.search(r"\d", str(each))]
+    for example in examples:
+        shape = re.sub(r"\d+", r"\\d+", re.escape(example))
+        found = re.search(rf"(?<![\w-]){shape}(?![\w-])", words.text, re.IGNORECASE)
+        if found:
+            return found.group()
+    if _ID_NAME.search(name) and words.ids:
+        stemmed = set(key_stems(name.replace("_", " ")))
+        near = [text for text, at in words.ids if stemmed & set(key_stems(words.text[max(0, at[0] - 25) : at[0]]))]
+        return (near or [text for text, _ in words.ids])[0].lstrip("#")
+    return None
+
+
+def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) -> str | None:
+    text = words.text
+    if texts.QUERY.search(name):
+        return texts.query_text(text)
+    if _PERSON_NAME.search(name) and not re.search(r"(file|display|project|product|event|metric)_?name", name):
+        person = values.EMAIL.search(text)
+        if person and not name.endswith("name"):
+            return person.group()
+        named = values.after(
+            "to|for|with|assigned to|assign|notify|tell|ask|message|email|e-mail|invite|from|by|is|named", text
+        )
+        people = [found for found, _ in values.names(text)]
+        chosen = (
+            named if named and (named in people or named[0].isupper() or named[0] == "@") else (people or [None])[0]
+        )
+        if chosen or not texts.TITLE.search(name):
+            return chosen.lstrip("@") if chosen else (named if must and named and named[0] != "t" else None)
+    if _PLACE_NAME.search(name):
+        place = values.after("in|at|from|to|for|near", text)
+        places = [found for found, _ in values.names(text)]
+        return place if place and place[0].isupper() else (places or [None])[0]
+    if texts.TITLE.search(name):
+        return texts.title_text(text) if must else None
+    if texts.BODY.search(name):
+        beside = next((str(value) for key, value in done.items() if texts.TITLE.search(key)), "")
+        return texts.body_text(text, beside=beside)
+    quotes = values.quoted(text)
+    if quotes:
+        return quotes[0][0]
+    named_value = re.search(
+        rf"\b{re.escape(name.replace('_', ' '))}\s*(?:is|=|:|of|to|as)?\s+(?P<v>[\w@./+-]+)", text, re.I
+    )
+    return named_value["v"] if named_value and (must or len(name) > 3) else None
+
+
+def _date_like(name: str, part: Mapping[str, Any]) -> bool:
+    if part.get("format") in ("date", "date-time"):
+        return True
+    about = str(part.get("description", "")).lower()
+    named = bool(_DATE_NAME.search(name) or ((_START.search(name) or _END.search(name)) and "date" in about))
+    return named and not part.get("format") and ("pattern" not in part or bool(re.search(r"\\d|0-9", part["pattern"])))
+
+
+def _date(name: str, part: Mapping[str, Any], words: Words) -> str | None:
+    if not words.periods:
+        return None
+    period = words.periods[0]
+    about = str(part.get("description", "")).lower()
+    if _END.search(name) and not _START.search(name):
+        day = period.end or (period.start if not _START.search(name) and "due" in name else None)
+        if day and re.search(r"\bexclusive\b|\bnot included\b", about) and period.end:
+            day = date.fromordinal(day.toordinal() + 1)
+    else:
+        day = period.start or (None if _START.search(name) else period.end)
+    return _written_as(day, name, part) if day else None
+
+
+def _written_as(day: date, name: str, part: Mapping[str, Any]) -> str:
+    pattern, about = str(part.get("pattern", "")), f"{name} {part.get('description', '')}".lower()
+    if part.get("format") == "date-time":
+        return f"{day.isoformat()}T{'23:59:59' if _END.search(name) else '00:00:00'}Z"
+    for text, hint in (
+        (day.isoformat(), "yyyy-mm-dd"),
+        (f"{day:%Y-%m}", "yyyy-mm"),
+        (f"{day.year}-Q{(day.month + 2) // 3}", "yyyy-q"),
+        (f"{day:%Y}", "yyyy"),
+    ):
+        if (pattern and re.fullmatch(pattern, text)) or (not pattern and hint in about):
+            return text
+    month = not pattern and re.search(r"(^|_)month$", name)
+    return f"{day:%Y-%m}" if month else day.isoformat()
+
+
+def _inside(at: tuple[int, int], spans: list[tuple[int, int]]) -> bool:
+    return any(at[0] < end and start < at[1] for start, end in spans)

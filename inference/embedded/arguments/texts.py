@@ -1,0 +1,106 @@
+"""Free text for titles, bodies, messages and queries: the part of the message that fits the parameter."""
+
+import re
+
+from inference.embedded.arguments.values import quoted
+from inference.embedded.intents import ACTION_VERB, clean
+from inference.embedded.text import clip
+
+QUERY = re.compile(
+    r"^(q|query|question|search|search_?(query|text|term|terms)|keywords?|term|phrase|prompt|ask|input)$"
+)
+TITLE = re.compile(r"(^|_)(title|subject|summary|headline|topic|name|heading|label)$")
+BODY = re.compile(
+    r"(^|_)(description|body|message|text|content|contents|comment|note|notes|details?|reason|remark|reply"
+    r"|explanation"
+    r"|justification|instructions?|request|task|feedback|issue|problem)$"
+)
+_COMMAND = re.compile(
+    rf"^\W*(?:(?:please|then|and|also|now|kindly)\s+)*(?:(?:can|could|would|will) you\s+(?:please\s+)?"
+    rf"|i(?:'d| would) like (?:you )?to\s+|i (?:want|need) (?:you )?to\s+|let's\s+)?(?:{ACTION_VERB})\b\s*",
+    re.IGNORECASE,
+)
+_TOPIC = re.compile(
+    r"\b(?:about|regarding|concerning|titled|entitled|called|named|with (?:the )?(?:title|subject|name)"
+    r"|on the subject of"
+    r"|re:?|because of|because|for the fact that|reporting|that reports)\s+(?P<topic>.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_SAID = re.compile(
+    r"\b(?:saying|that says?|which says?|stating|telling (?:him|her|them|\w+)|to say|with (?:the )?(?:text|message"
+    r"|body|comment"
+    r"|note|description|content)|noting|explaining|asking (?:him|her|them|\w+)(?= to| if| whether"
+    r"| for))\b[\s:,]*(?:that\s+)?"
+    r"(?P<said>.+)$|(?<!https)(?<!http):\s+(?P<colon>\S.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_THAT = re.compile(
+    r"\bthat\s+(?P<said>(?:the|we|i|our|my|it|there|all|this|a|an|he|she|they)\b.+)$", re.IGNORECASE | re.DOTALL
+)
+_TRAIL = re.compile(
+    r"[\s,;]*(?:\b(?:with|at|and (?:set|give) it|as) (?:an? |the )?(?:\w+ )?priority(?: \w+)?|\bwith \w+ priority"
+    r"|,? ?\b(?:and )?(?:assign|assigned|send|due|priority|label|labelled|cc)\b(?:\s+(?:it|this|them))?(?:\s+(?:to"
+    r"|for|by|on))?\b.*"
+    r"|\bplease|\bthanks)\W*$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def query_text(wish: str) -> str:
+    """What to search for: the question without politeness and without the order to search."""
+    bare = clean(wish)
+    bare = re.sub(
+        r"^\W*(?:(?:search|look|find|check|browse|query)(?:\s+(?:up|for|in|through|out|information|documents?|the"
+        r"|our|all"
+        r"|knowledge base|handbook|wiki|records?|tickets?))*\s+(?:for|about|on|whether|if|what)?\s*)(?=\w)",
+        "",
+        bare,
+        flags=re.IGNORECASE,
+    )
+    return bare.strip() or wish.strip()
+
+
+def title_text(wish: str) -> str:
+    """A short title: what is quoted, else what the message says it is about, else the order without its verb."""
+    quotes = quoted(wish)
+    if quotes:
+        return clip(quotes[0][0], 120)
+    topic = _TOPIC.search(wish)
+    said = _SAID.search(wish) or _THAT.search(wish)
+    picked = (topic["topic"] if topic else None) or (_said(said) if said else None) or _rest(wish)
+    return clip(_tidy(_TRAIL.sub("", _first_sentence(picked)) or picked), 120)
+
+
+def body_text(wish: str, *, beside: str = "") -> str:
+    """The text to send or to note: what is quoted or said, else the whole message."""
+    quotes = [text for text, _ in quoted(wish) if text != beside]
+    if quotes:
+        return quotes[-1]
+    said = _SAID.search(wish) or _THAT.search(wish)
+    if said:
+        return _tidy(_said(said))
+    topic = _TOPIC.search(wish)
+    return _tidy(topic["topic"]) if topic else _tidy(clean(wish))
+
+
+def _said(match: re.Match[str]) -> str:
+    groups = match.groupdict()
+    return next(value for value in groups.values() if value)
+
+
+def _rest(wish: str) -> str:
+    """The order without its verb and its indirect objects: "open a ticket for the broken lift" → "the broken lift"."""
+    rest = _COMMAND.sub("", clean(wish))
+    inner = re.match(
+        r"^(?:an?|the|new|me|us)\b.{0,40}?\b(?:for|on|to)\s+(?P<inner>.+)$", rest, re.IGNORECASE | re.DOTALL
+    )
+    return inner["inner"] if inner else rest
+
+
+def _first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.!?])\s+", text.strip(), maxsplit=1)[0]
+
+
+def _tidy(text: str) -> str:
+    bare = text.strip().strip("\"'“”").rstrip(" .,;:")
+    return bare[:1].upper() + bare[1:]

@@ -1,0 +1,1 @@
+"""How an answer is put together from evidence, rows, receipts and findings: quoting, never inventing."""

@@ -1,0 +1,69 @@
+"""Evidence as docs/contracts.md has it, whatever tool it came from."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inference.embedded.prompt_reader import ToolResult, reference_of
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One citable passage."""
+
+    ref: str
+    text: str
+    title: str = ""
+    heading: str = ""
+    document: str = ""
+    modified: str = ""
+    score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All passages of a call, best first, and how well the search itself thinks that they fit."""
+
+    passages: tuple[Passage, ...]
+    answerable: float | None = None
+
+
+def gather(results: Iterable[ToolResult], *, max_chars: int) -> Evidence:
+    """The passages of all results that hold any, without repeats, bounded in characters."""
+    passages: dict[str, Passage] = {}
+    answerable: list[float] = []
+    for result in results:
+        data = result.data or {}
+        if isinstance(data.get("answerable"), int | float):
+            answerable.append(float(data["answerable"]))
+        items = data.get("evidence")
+        for item in items if isinstance(items, list) else [_as_item(result)]:
+            if isinstance(item, Mapping) and str(item.get("text", "")).strip():
+                passage = _passage(item)
+                passages.setdefault(passage.ref, passage)
+    kept: list[Passage] = []
+    for passage in sorted(passages.values(), key=lambda each: -each.score):
+        max_chars -= len(passage.text)
+        if max_chars < 0 and kept:
+            break
+        kept.append(passage)
+    return Evidence(tuple(kept), max(answerable) if answerable else None)
+
+
+def _as_item(result: ToolResult) -> Mapping[str, Any]:
+    return {"ref": reference_of(result.text), "text": result.text, "document": result.tool, "score": 0.5}
+
+
+def _passage(item: Mapping[str, Any]) -> Passage:
+    text = str(item["text"])
+    heading = item.get("heading") or ""
+    score = item.get("score")
+    return Passage(
+        ref=str(item.get("ref") or str(item.get("chunk_id", ""))[:8] or reference_of(text)),
+        text=text,
+        title=str(item.get("title") or ""),
+        heading=" › ".join(map(str, heading)) if isinstance(heading, list) else str(heading),
+        document=str(item.get("document") or ""),
+        modified=str(item.get("modified") or "")[:10],
+        score=float(score) if isinstance(score, int | float) else 0.0,
+    )

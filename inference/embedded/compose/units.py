@@ -1,0 +1,130 @@
+"""Cuts passages into what can be quoted alone: sentences, list items, table rows, code."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from inference.embedded.compose.evidence import Passage
+from inference.embedded.text import sentences
+
+UnitKind = Literal["sentence", "item", "row", "code"]
+
+_HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
+_ITEM = re.compile(r"^(\s*)(?:[-*+•▪◦‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
+_FENCE = re.compile(r"^\s*(```|~~~)")
+_ROW = re.compile(r"^\s*\|.*\|\s*$")
+_RULE = re.compile(r"^[\s|:\-+=]+$")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One quotable piece; `lead` is what introduces it, `block` tells which pieces stand in one list or paragraph."""
+
+    text: str
+    kind: UnitKind
+    passage: int
+    block: int
+    position: int
+    lead: str = ""
+    heading: str = ""
+
+
+@dataclass(frozen=True)
+class _Block:
+    kind: UnitKind
+    pieces: tuple[str, ...]
+    heading: str
+
+
+def units_of(passages: Sequence[Passage]) -> list[Unit]:
+    """All units in reading order."""
+    units: list[Unit] = []
+    block_number = 0
+    for index, passage in enumerate(passages):
+        lead = ""
+        for block in _blocks(passage.text):
+            heading = block.heading or passage.heading.rsplit(" › ", 1)[-1]
+            for piece in block.pieces:
+                if re.search(r"\w", piece):
+                    introduced = lead if block.kind != "sentence" else ""
+                    units.append(Unit(piece, block.kind, index, block_number, len(units), introduced, heading))
+            if block.kind == "sentence" and block.pieces:
+                lead = block.pieces[-1]
+            block_number += 1
+    return units
+
+
+def _blocks(text: str) -> Iterator[_Block]:
+    heading = ""
+    lines = text.splitlines()
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        title = _HEADING.match(line)
+        if title:
+            heading = title.group(1)
+            at += 1
+        elif not line.strip():
+            at += 1
+        elif _FENCE.match(line):
+            end = next((i for i in range(at + 1, len(lines)) if _FENCE.match(lines[i])), len(lines))
+            yield _Block("code", ("\n".join(lines[at : end + 1]),), heading)
+            at = end + 1
+        else:
+            read = _table if _ROW.match(line) else _list if _ITEM.match(line) else _paragraph
+            block, at = read(lines, at, heading)
+            yield block
+
+
+def _table(lines: list[str], at: int, heading: str) -> tuple[_Block, int]:
+    rows: list[list[str]] = []
+    ruled = False
+    while at < len(lines) and _ROW.match(lines[at]):
+        if _RULE.match(lines[at]):
+            ruled = ruled or len(rows) == 1
+        else:
+            rows.append([cell.strip() for cell in lines[at].strip().strip("|").split("|")])
+        at += 1
+    if ruled and len(rows) > 1:
+        facts = tuple(_fact(rows[0], row) for row in rows[1:])
+    else:
+        facts = tuple(", ".join(cell for cell in row if cell) for row in rows)
+    return _Block("row", facts, heading), at
+
+
+def _fact(header: list[str], row: list[str]) -> str:
+    cells = [f"{name}: {cell}" if name else cell for name, cell in zip(header, row, strict=False) if cell]
+    return "; ".join([*cells, *(cell for cell in row[len(header) :] if cell)])
+
+
+def _list(lines: list[str], at: int, heading: str) -> tuple[_Block, int]:
+    items: list[str] = []
+    while at < len(lines):
+        line = lines[at]
+        if _ITEM.match(line):
+            items.append(line.rstrip())
+        elif not line.strip():
+            following = next((each for each in lines[at + 1 :] if each.strip()), "")
+            if not (_ITEM.match(following) or following.startswith(("   ", "\t"))):
+                break
+        elif _HEADING.match(line) or _ROW.match(line) or _FENCE.match(line):
+            break
+        elif line.startswith((" ", "\t")) or lines[at - 1].strip():
+            items[-1] += " " + line.strip()
+        else:
+            break
+        at += 1
+    return _Block("item", tuple(items), heading), at
+
+
+def _paragraph(lines: list[str], at: int, heading: str) -> tuple[_Block, int]:
+    parts: list[str] = []
+    while at < len(lines) and lines[at].strip() and not _starts_other(lines[at]):
+        parts.append(lines[at].strip().removeprefix("> "))
+        at += 1
+    return _Block("sentence", tuple(sentences(" ".join(parts))), heading), at
+
+
+def _starts_other(line: str) -> bool:
+    return any(pattern.match(line) for pattern in (_HEADING, _ITEM, _FENCE, _ROW))

@@ -1,0 +1,123 @@
+"""Cuts a message into the separate things that it asks for."""
+
+import re
+from dataclasses import dataclass
+
+from inference.embedded.text import key_stems, sentences
+
+_QUESTION_WORD = (
+    r"what|what's|how|who|whom|whose|when|where|why|which|is|are|am|was|were|do|does|did|can|could|may|should|must"
+    r"|will"
+    r"|would|has|have"
+)
+ACTION_VERB = (
+    r"open|create|file|raise|log|submit|send|e-?mail|message|notify|tell|inform|ask|assign|reassign|close|resolve"
+    r"|reopen"
+    r"|cancel|delete|remove|add|update|change|set|book|order|schedule|comment|post|write|draft|approve|reject"
+    r"|escalate"
+    r"|register|invite|move|rename|upload|mark|reply|forward|start|stop|restart|publish|report|remind|reserve|request"
+)
+_FETCH_VERB = r"find|show|list|give|get|tell|look|search|compare|explain|summari[sz]e|check|count|describe|calculate"
+_SPLIT = re.compile(
+    rf"(?:\s*[,;]\s*|\s+)(?:and|also|then|plus|but)\s+(?:also\s+|then\s+|please\s+)*"
+    rf"(?=(?:please\s+)?(?:{_QUESTION_WORD}|{ACTION_VERB}|{_FETCH_VERB})\b)|\s*;\s+",
+    re.IGNORECASE,
+)
+_POLITE = re.compile(
+    r"^\W*(?:(?:hi|hello|hey|dear \w+|good (?:morning|afternoon|evening)|thanks|thank you|please|kindly|ok(?:ay)?"
+    r"|so|and"
+    r"|also|then|quick question|just wondering)\b[\s,!.:-]*)+"
+    r"|^\W*(?:(?:can|could|would|will) you (?:please |kindly |maybe )?(?:tell me|show me|find out|look up|explain"
+    r"|check)"
+    r"|(?:do you|would you happen to) know|(?:i )?(?:would|'d) like to know|i(?:'m| am) wondering|i want to know"
+    r"|tell me|let me know)\s+(?:about\s+|if\s+|whether\s+)?"
+    r"|[\s,]*\b(?:please|thanks(?: in advance| a lot)?|thank you(?: very much)?|thx)\W*$",
+    re.IGNORECASE,
+)
+_ASKS = re.compile(rf"\?\s*$|^\W*(?:{_QUESTION_WORD})\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Intent:
+    """One thing asked for; `context` is what the message said around it."""
+
+    text: str
+    context: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The intent with its context, as one text."""
+        return f"{self.context} {self.text}".strip()
+
+
+def clean(text: str) -> str:
+    """The text without greetings and politeness; never empty when the text was not."""
+    before, bare = "", text.strip()
+    while bare and bare != before:
+        before, bare = bare, _POLITE.sub("", bare, count=1).strip()
+    return bare or text.strip()
+
+
+def split_intents(message: str, *, limit: int = 6) -> list[Intent]:
+    """The intents of a message in order; statements that lead up to a question become its context."""
+    intents: list[Intent] = []
+    waiting: list[str] = []
+    for sentence in _sentences(message):
+        parts = [part for part in (clean(each) for each in _SPLIT.split(sentence)) if key_stems(part)]
+        for part in _rejoined(parts):
+            if _ASKS.search(part) or is_request(part):
+                intents.append(Intent(part, " ".join(waiting)))
+                waiting = []
+            else:
+                waiting.append(part)
+    if waiting and intents:
+        last = intents.pop()
+        intents.append(Intent(last.text, f"{last.context} {' '.join(waiting)}".strip()))
+    elif waiting:
+        intents.append(Intent(" ".join(waiting)))
+    return intents[:limit] or [Intent(message.strip())]
+
+
+def is_request(text: str) -> bool:
+    """Whether the words ask for something to be done or fetched, in the imperative or as a wish."""
+    return bool(
+        re.match(
+            rf"^\W*(?:please\s+)?(?:(?:can|could|would|will) you\s+(?:please\s+)?|i(?:'d| would) like (?:you )?to\s+"
+            rf"|i (?:want|need) (?:you )?to\s+|let's\s+|go ahead and\s+)?(?:{ACTION_VERB}|{_FETCH_VERB})\b",
+            text,
+            re.IGNORECASE,
+        )
+    )
+
+
+def wants_action(text: str) -> bool:
+    """Whether the words ask for something to be changed or sent: "open a ticket", not "how do I open a ticket"."""
+    verb = rf"(?:{ACTION_VERB})\b"
+    starts = (
+        rf"^\W*(?:(?:please|kindly|then|and|also|now|ok(?:ay)?)[\s,]+)*{verb}",
+        rf"\b(?:can|could|would|will) you (?:please |kindly |also )*{verb}",
+        rf"\bi(?:'d| would) like (?:you )?to (?:please )?{verb}",
+        rf"\bi (?:want|need) you to {verb}",
+        rf"\b(?:please|kindly|go ahead and|let's) (?:also |then )?{verb}",
+    )
+    asks_back = re.match(r"^\W*(?:how|what|why|when|where|who|which|should|may|am i|do i|can i)\b", text, re.IGNORECASE)
+    tells_me = re.match(
+        r"^\W*(?:please\s+)?(?:tell|inform|notify|remind|ask|report)\s+me\s+(?!to\b)", text, re.IGNORECASE
+    )
+    return not asks_back and not tells_me and any(re.search(start, text, re.IGNORECASE) for start in starts)
+
+
+def _sentences(message: str) -> list[str]:
+    lines = [re.sub(r"^\s*(?:[-*•]|\d{1,2}[.)])\s+", "", line) for line in message.splitlines() if line.strip()]
+    return [sentence for line in lines for sentence in sentences(line)]
+
+
+def _rejoined(parts: list[str]) -> list[str]:
+    """Puts back what is too short to stand alone."""
+    joined: list[str] = []
+    for part in parts:
+        if joined and len(key_stems(part)) < 2 and not wants_action(part):
+            joined[-1] = f"{joined[-1]} and {part}"
+        else:
+            joined.append(part)
+    return joined

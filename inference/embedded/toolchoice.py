@@ -1,0 +1,179 @@
+"""Chooses tools for a task and fills their arguments; asks back where a needed value is missing."""
+
+import asyncio
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from inference.embedded.arguments.filler import Filled, Words, fill
+from inference.embedded.intents import ACTION_VERB, Intent, clean, split_intents, wants_action
+from inference.embedded.schemas import Offer, parameter_words
+from inference.embedded.settings import EmbeddedSettings
+from inference.embedded.text import Rarity, clip, key_stems, sentences
+from inference.embedded.vectors import VectorCache
+
+_WRITE = re.compile(
+    rf"^(?:{ACTION_VERB}|append|insert|modify|edit|put|patch|replace|grant|revoke|enable|disable|pay|refund"
+    rf"|transfer|deploy"
+    r"|execute|run_command|make|upsert|drop|purge|archive|restore|merge|kill)(?:_|s?\b)",
+    re.IGNORECASE,
+)
+_READ = re.compile(
+    r"^(?:get|list|find|search|query|read|look|fetch|show|describe|count|check|view|browse|run_select|report)", re.I
+)
+_SEARCH = re.compile(r"search|find|query|look ?up|retrieve", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One tool call to make."""
+
+    tool: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The calls for a task, or the words to say when there is none to make."""
+
+    calls: tuple[Call, ...] = ()
+    reply: str = ""
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    offer: Offer
+    score: float
+    filled: Filled
+
+
+class ToolChooser:
+    """Matches what is asked with what is offered."""
+
+    def __init__(self, vectors: VectorCache, settings: EmbeddedSettings) -> None:
+        self._vectors = vectors
+        self._settings = settings
+
+    async def choose(self, wish: str, offers: Sequence[Offer], today: date, *, must: bool = False) -> Choice:
+        """Calls for every intent of the wish that some offer serves; `must` calls the best one in any case."""
+        intents = _merged(split_intents(wish, limit=self._settings.max_parallel_calls))
+        labels = await asyncio.to_thread(_labels, offers)
+        asked = [clip(clean(intent.text), 600) for intent in intents]
+        choices = [value for offer in offers for value in _enum_labels(offer)][:200] if len(offers) <= 40 else []
+        vectors = await self._vectors.embed([*asked, *labels, *choices])
+        meaning = vectors[: len(asked)] @ vectors[len(asked) : len(asked) + len(labels)].T
+        likeness = vectors[: len(asked)] @ vectors[len(asked) + len(labels) :].T
+        return await asyncio.to_thread(self._decide, intents, offers, meaning, _Likes(choices, likeness), today, must)
+
+    def _decide(
+        self, intents: list[Intent], offers: Sequence[Offer], meaning: Any, likes: "_Likes", today: date, must: bool
+    ) -> Choice:
+        rarity = Rarity([set(key_stems(_text(offer))) for offer in offers])
+        calls: list[Call] = []
+        asks: list[str] = []
+        for at, intent in enumerate(intents):
+            words = Words(intent.whole, today, likes.of(at))
+            ranked = self._rank(intent, offers, meaning[at], rarity, words)
+            if not ranked:
+                continue
+            best = next((each for each in ranked if not each.filled.missing), ranked[0])
+            if ranked[0].score - best.score > 0.25:
+                best = ranked[0]
+            if best.score < 0.15 and not must:
+                continue
+            if best.filled.missing:
+                asks.append(ask_for(best.offer, best.filled.missing))
+                continue
+            call = Call(best.offer.tool, best.offer.arguments(best.filled.arguments))
+            if call not in calls:
+                calls.append(call)
+        return Choice(tuple(calls[: self._settings.max_parallel_calls]), "" if calls else " ".join(dict.fromkeys(asks)))
+
+    def _rank(
+        self, intent: Intent, offers: Sequence[Offer], meaning: Any, rarity: Rarity, words: Words
+    ) -> list[_Ranked]:
+        wanted = key_stems(intent.text)
+        action = wants_action(intent.text)
+        ranked: list[_Ranked] = []
+        for offer, cosine in zip(offers, meaning, strict=True):
+            writes = is_write(offer)
+            if writes and not action:
+                continue
+            named = rarity.overlap(wanted, key_stems(offer.label))
+            said = rarity.overlap(wanted, key_stems(_text(offer)))
+            score = float(cosine) + 0.4 * said + 0.5 * named + (0.25 if action and writes else 0.0)
+            filled = fill(offer.schema, words)
+            score += 0.05 * min(filled.named, 3) - 0.1 * len(filled.missing)
+            ranked.append(_Ranked(offer, score, filled))
+        return sorted(ranked, key=lambda each: -each.score)
+
+
+class _Likes:
+    """Meaning of enum values against each intent."""
+
+    def __init__(self, labels: Sequence[str], table: Any) -> None:
+        self._column = {label: at for at, label in enumerate(labels)}
+        self._table = table
+
+    def of(self, intent: int) -> Callable[[str], float]:
+        """Likeness to one intent."""
+
+        def like(label: str) -> float:
+            column = self._column.get(label)
+            return float(self._table[intent, column]) if column is not None else 0.0
+
+        return like
+
+
+def is_write(offer: Offer) -> bool:
+    """Whether a tool changes something, judged by its name, then by how its description begins."""
+    name = offer.tool.rsplit("__", 1)[-1]
+    if _READ.match(name):
+        return False
+    return bool(_WRITE.match(name) or _WRITE.match(offer.description.lstrip()))
+
+
+def is_search(offer: Offer) -> bool:
+    """Whether a tool looks things up by free text."""
+    properties = offer.schema.get("properties", {})
+    return (
+        not is_write(offer) and bool(_SEARCH.search(offer.label)) and bool({"query", "q", "question"} & set(properties))
+    )
+
+
+def ask_for(offer: Offer, missing: Sequence[str]) -> str:
+    """A question back that names what is missing, in the words of the tool's own schema."""
+    properties = offer.schema.get("properties", {})
+    parts = []
+    for name in missing:
+        part = properties.get(name, {})
+        about = sentences(str(part.get("description", "")))
+        values = [str(value) for value in part.get("enum", ())][:8]
+        said = name.replace("_", " ")
+        detail = about[0].rstrip(".") if about else ""
+        closed = f"one of {', '.join(values)}" if values else ""
+        extra = "; ".join(each for each in (detail, closed) if each)
+        parts.append(f"{said} ({extra})" if extra else said)
+    return f"To {offer.label} I still need: {', '.join(parts)}. What should it be?"
+
+
+def _merged(intents: list[Intent]) -> list[Intent]:
+    """Statements around a single intent belong to it."""
+    return [Intent(intents[0].whole)] if len(intents) == 1 else intents
+
+
+def _labels(offers: Sequence[Offer]) -> list[str]:
+    return [clip(f"{offer.label}: {' '.join(sentences(offer.description)[:2])}", 300) for offer in offers]
+
+
+def _enum_labels(offer: Offer) -> list[str]:
+    labels = []
+    for part in offer.schema.get("properties", {}).values():
+        labels += [str(value).replace("_", " ") for value in part.get("enum", ())]
+    return labels
+
+
+def _text(offer: Offer) -> str:
+    return f"{offer.label} {offer.description} {parameter_words(offer.schema)}"
