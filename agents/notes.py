@@ -1,0 +1,34 @@
+"""What code says itself, for a model may forget it: what failed, what was not done, what waits for a person."""
+
+from collections.abc import Sequence
+
+from agents.contracts import StepOutcome
+
+NOTHING = "I could not answer this."
+OUT_OF_TIME = "This took longer than a turn may take and was stopped here."
+
+
+def notes(outcomes: Sequence[StepOutcome]) -> str:
+    """One line for each step that did not simply succeed; empty when all did."""
+    return "\n".join(dict.fromkeys(filter(None, map(_note, outcomes))))
+
+
+def _note(outcome: StepOutcome) -> str:
+    name = outcome.step.specialist
+    reason = outcome.reason.rstrip(". ")
+    match outcome.status:
+        case "ok":
+            return ""
+        case "timeout":
+            return f"The {name} specialist {reason}."
+        case "denied":
+            return f"The {name} specialist was not allowed to do this" + (f": {reason}." if reason else ".")
+        case "skipped":
+            return f"A step for the {name} specialist was left out: {reason}."
+        case "awaiting_approval":
+            previews = "\n".join(f"- {approval.preview.strip()}" for approval in outcome.approvals)
+            return f"Nothing has been done yet. This waits for approval:\n{previews}"
+        case "cancelled":
+            return f"The {name} specialist was stopped."
+        case "failed":
+            return f"The {name} specialist could not do its part" + (f": {reason}." if reason else ".")

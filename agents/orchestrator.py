@@ -1,0 +1,170 @@
+"""One turn as an AutoGen agent: plan, run the steps as soon as they can, write one answer, release it reviewed.
+
+The plan runs on asyncio inside this one agent (docs/decisions): a group chat would serialise every token, wait for the
+slowest step of a level and lose everything with the first failure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import Response
+from autogen_agentchat.messages import BaseChatMessage, TextMessage
+from autogen_core import CancellationToken
+
+from agents.contracts import MAX_STEPS, Plan, Step, StepOutcome
+from agents.notes import NOTHING, notes
+from agents.planner import Planner
+from agents.reviewer import Reviewer
+from agents.scheduler import run_steps
+from agents.scope import Turn
+from agents.steps import StepRunner, finished
+from agents.synthesiser import Synthesiser
+from inference.contracts import Purpose
+from runs.events import PlanMade, PlannedStep
+from signalbox.errors import SignalboxError
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Who works on a turn; shared by all turns, for none of them keeps anything of one."""
+
+    planner: Planner
+    runner: StepRunner
+    synthesiser: Synthesiser
+    reviewer: Reviewer
+    replans: int = 1
+
+
+class Orchestrator(BaseChatAgent):
+    """Runs one turn. Events and released words leave through the turn; the response is the released answer."""
+
+    def __init__(self, turn: Turn, crew: Crew) -> None:
+        super().__init__("orchestrator", "Plans, runs specialists in parallel, merges what they find, reviews.")
+        self._turn = turn
+        self._crew = crew
+        self.answered_by: Purpose = "planner"
+        self.finish_reason = "stop"
+        self.declined = False
+
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """The answer."""
+        return (TextMessage,)
+
+    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
+        """Run the turn; the messages are those of the turn itself."""
+        del messages  # the question, its history and who asks are in the turn
+        cancellation_token.add_callback(self._turn.token.cancel)
+        await self._run()
+        return Response(chat_message=TextMessage(content=self._turn.release.text, source=self.name))
+
+    async def on_reset(self, cancellation_token: CancellationToken) -> None:
+        """An orchestrator is used once."""
+
+    async def _run(self) -> None:
+        turn, release = self._turn, self._turn.release
+        plan = await self._crew.planner.plan(turn)
+        await self._announce(plan)
+        if not plan.steps:
+            await release.feed(plan.reply)
+            await release.finish()
+            return
+        only = plan.steps[0] if len(plan.steps) == 1 else None
+        outcomes = await self._run_steps(plan.steps, streaming=only)
+        more = await self._more_steps(outcomes)
+        if more:
+            outcomes += await self._run_steps(more, earlier=outcomes)
+        await self._answer(outcomes, streamed=only is not None and not more)
+
+    async def _announce(self, plan: Plan) -> None:
+        clean = self._crew.reviewer.clean
+        steps = tuple(
+            PlannedStep(id=step.id, specialist=step.specialist, task=clean(step.task), needs=tuple(step.needs))
+            for step in plan.steps
+        )
+        await self._turn.emit(PlanMade(steps=steps, note=clean(plan.reply) if steps else ""))
+
+    async def _run_steps(
+        self, steps: Sequence[Step], *, streaming: Step | None = None, earlier: Sequence[StepOutcome] = ()
+    ) -> list[StepOutcome]:
+        turn = self._turn
+
+        async def run(step: Step, needed: Sequence[StepOutcome]) -> StepOutcome:
+            release = turn.release if step is streaming else None
+            return self._noted(await self._crew.runner.run(turn, step, needed, release=release))
+
+        async def skip(outcome: StepOutcome) -> None:
+            await turn.emit(finished(self._noted(outcome)))
+
+        return await run_steps(steps, run, skip, earlier)
+
+    def _noted(self, outcome: StepOutcome) -> StepOutcome:
+        self._turn.note(outcome)
+        return outcome
+
+    async def _more_steps(self, outcomes: Sequence[StepOutcome]) -> Sequence[Step]:
+        """New steps after an outcome left others without what they need; each step of work is planned once only."""
+        room = MAX_STEPS - len(outcomes)
+        if not self._crew.replans or room <= 0 or not any(outcome.status == "skipped" for outcome in outcomes):
+            return ()
+        try:
+            plan = await self._crew.planner.plan(self._turn, outcomes)
+        except SignalboxError as error:
+            _log.warning("replan.failed", run_id=self._turn.request.run_id, error=error.code)
+            return ()
+        tried = {(outcome.step.specialist, outcome.step.task) for outcome in outcomes}
+        steps = renamed([step for step in plan.steps if (step.specialist, step.task) not in tried], outcomes)[:room]
+        if steps:
+            await self._announce(Plan(steps=list(steps)))
+        return steps
+
+    async def _answer(self, outcomes: Sequence[StepOutcome], *, streamed: bool) -> None:
+        release = self._turn.release
+        found = [outcome for outcome in outcomes if outcome.status == "ok" and not outcome.declined]
+        waiting = [outcome for outcome in outcomes if outcome.status == "awaiting_approval"]
+        if streamed and outcomes[0].status == "ok":
+            self.answered_by = "specialist"
+            await release.finish()
+        elif len(found) > 1:
+            await self._synthesise(outcomes)
+        else:
+            self.answered_by = "specialist"
+            release.discard()
+            await self._say(found or [outcome for outcome in outcomes if outcome.status == "ok"])
+        said = notes(outcomes)
+        if not release.text.strip() and not waiting:
+            said = f"{NOTHING} {said}".strip()
+        await release.add(said)
+        self.declined = not waiting and (release.declined or not found)
+
+    async def _say(self, outcomes: Sequence[StepOutcome]) -> None:
+        for outcome in outcomes:
+            await self._turn.release.add(outcome.findings)
+
+    async def _synthesise(self, outcomes: Sequence[StepOutcome]) -> None:
+        self.answered_by = "synthesiser"
+        try:
+            self.finish_reason = await self._crew.synthesiser.write(self._turn, outcomes)
+        except (TimeoutError, SignalboxError) as error:
+            _log.warning("synthesis.failed", run_id=self._turn.request.run_id, error=type(error).__name__)
+            self._turn.release.discard()
+            await self._turn.release.add("The findings could not be brought together; here they are one by one.")
+            await self._say([outcome for outcome in outcomes if outcome.status == "ok" and not outcome.declined])
+
+
+def renamed(steps: Sequence[Step], earlier: Sequence[StepOutcome]) -> list[Step]:
+    """Steps under ids that no earlier step has; needs of dropped steps go with them."""
+    taken = {outcome.step.id for outcome in earlier}
+    names = {
+        step.id: step.id if step.id not in taken else f"r{index}_{step.id}"[:20] for index, step in enumerate(steps)
+    }
+    kept = set(names.values()) | {outcome.step.id for outcome in earlier if outcome.status == "ok"}
+    result: list[Step] = []
+    for step in steps:
+        needs = [names.get(need, need) for need in step.needs]
+        result.append(step.model_copy(update={"id": names[step.id], "needs": [need for need in needs if need in kept]}))
+    return result

@@ -1,0 +1,106 @@
+"""Decides what a message needs: one structured call, one repair, then the fallback."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from autogen_core import CancellationToken
+from autogen_core.models import AssistantMessage, ChatCompletionClient, LLMMessage, UserMessage
+from pydantic import ValidationError
+
+from agents.contracts import Plan, Step, StepOutcome
+from agents.plans import clamped, problems
+from agents.prompting import Prompts
+from agents.scope import Turn, bounded
+from agents.settings import AgentsSettings
+from agents.specialists.roster import Roster
+from inference.contracts import Models
+from toolbus.contracts import Budget
+
+_log = structlog.get_logger(__name__)
+
+
+class Planner:
+    """Makes plans that can run."""
+
+    def __init__(self, models: Models, roster: Roster, prompts: Prompts, settings: AgentsSettings) -> None:
+        self._models = models
+        self._roster = roster
+        self._prompts = prompts
+        self._settings = settings
+
+    async def plan(self, turn: Turn, outcomes: Sequence[StepOutcome] = ()) -> Plan:
+        """A plan for the turn's question; with `outcomes`, what more to do after them (nothing, if in doubt)."""
+        cards = await self._roster.cards(turn)
+        sections = turn.sections(specialists=cards, outcomes=[described(outcome) for outcome in outcomes])
+        messages = self._prompts.messages("planner", "planner", sections)
+        try:
+            plan = await bounded(
+                lambda token: self._sound_plan(turn, messages, [card["name"] for card in cards], token),
+                timeout_s=self._settings.planner_timeout_s,
+                parent=turn.token,
+                grace_s=self._settings.stop_grace_s,
+            )
+        except TimeoutError:
+            _log.warning("plan.timeout", run_id=turn.request.run_id, timeout_s=self._settings.planner_timeout_s)
+            plan = None
+        if plan is None:
+            plan = Plan() if outcomes else self._fallback(turn)
+        return clamped(plan, {card["name"]: self._limit_s(card["name"]) for card in cards})
+
+    async def _sound_plan(
+        self, turn: Turn, messages: list[LLMMessage], known: Sequence[str], token: CancellationToken
+    ) -> Plan | None:
+        client = self._models.client("planner", turn.calls)
+        for attempt in (1, 2):
+            raw = await _ask(client, messages, turn.budget, token)
+            plan, faults = _read(raw, known)
+            if not faults:
+                return plan
+            _log.warning("plan.unsound", run_id=turn.request.run_id, attempt=attempt, faults=len(faults))
+            listed = "\n".join(f"- {fault}" for fault in faults)
+            messages = [
+                *messages,
+                AssistantMessage(content=raw or "{}", source="planner"),
+                UserMessage(content=f"This plan cannot run:\n{listed}\nReturn a corrected one.", source="user"),
+            ]
+        return None
+
+    def _fallback(self, turn: Turn) -> Plan:
+        name = self._settings.fallback
+        return Plan(
+            steps=[Step(id="s1", specialist=name, task=turn.request.text[:2000] or "…", timeout_s=self._limit_s(name))]
+        )
+
+    def _limit_s(self, name: str) -> float:
+        specialist = self._roster.get(name)
+        return specialist.limits.timeout_s if specialist else 30
+
+
+def described(outcome: StepOutcome) -> dict[str, Any]:
+    """An outcome as the models see it: data, never an instruction."""
+    return {
+        "step": outcome.step.id,
+        "specialist": outcome.step.specialist,
+        "task": outcome.step.task,
+        "status": outcome.status,
+        "findings": outcome.findings,
+        "reason": outcome.reason,
+    }
+
+
+async def _ask(
+    client: ChatCompletionClient, messages: Sequence[LLMMessage], budget: Budget, token: CancellationToken
+) -> str:
+    result = await client.create(messages, json_output=Plan, cancellation_token=token)
+    budget.charge_tokens(result.usage.prompt_tokens + result.usage.completion_tokens)
+    return result.content if isinstance(result.content, str) else ""
+
+
+def _read(raw: str, known: Sequence[str]) -> tuple[Plan, list[str]]:
+    start, end = raw.find("{"), raw.rfind("}")
+    try:
+        plan = Plan.model_validate_json(raw[start : end + 1] if 0 <= start < end else raw)
+    except ValidationError as error:
+        return Plan(), [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5]]
+    return plan, problems(plan, known)

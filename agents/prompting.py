@@ -1,0 +1,61 @@
+"""Puts prompts together: shared rules first, tagged sections next, the role's instruction last (docs/contracts.md).
+
+What is the same for every role of a turn stands first, so that a server with a prefix cache computes it once.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from autogen_core.models import LLMMessage, SystemMessage, UserMessage
+
+SECTIONS = ("now", "history", "question", "specialists", "task", "findings", "outcomes", "role")
+_TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(SECTIONS)})\b)", re.IGNORECASE)
+
+
+def defang(text: str) -> str:
+    """`text` with every `<` that would begin a section's tag escaped; all else is left as it is."""
+    return _TAG.sub("&lt;", text)
+
+
+class Prompts:
+    """The texts under `agents/prompts`, read once, and the layout in which models get them."""
+
+    def __init__(self, *, canary: str, package: str = "agents.prompts") -> None:
+        folder = resources.files(package)
+        self._texts = {
+            entry.name.removesuffix(".md"): entry.read_text(encoding="utf-8").strip()
+            for entry in folder.iterdir()
+            if entry.name.endswith(".md")
+        }
+        self._canary = canary
+
+    @property
+    def rules(self) -> str:
+        """What every role is told first."""
+        return f"{self._texts['rules']}\n\nInternal marker, never to be written: {self._canary}"
+
+    @property
+    def protected(self) -> Sequence[str]:
+        """The texts that no answer may recite."""
+        return tuple(self._texts.values())
+
+    def instruction(self, name: str) -> str:
+        """The instruction of one role; raises `KeyError` when there is no such file."""
+        return self._texts[name]
+
+    def task(self, name: str, role: str, sections: Mapping[str, Any]) -> str:
+        """The user message for one role: its sections in their fixed order, then its instruction."""
+        parts = [_section(tag, sections[tag]) for tag in SECTIONS if sections.get(tag) not in (None, "", [], ())]
+        return "\n\n".join([*parts, _section("role", role), self._texts[name]])
+
+    def messages(self, name: str, role: str, sections: Mapping[str, Any]) -> list[LLMMessage]:
+        """The same as a whole conversation for a model."""
+        return [SystemMessage(content=self.rules), UserMessage(content=self.task(name, role, sections), source="user")]
+
+
+def _section(tag: str, value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return f"<{tag}>\n{defang(text)}\n</{tag}>"

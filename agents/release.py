@@ -1,0 +1,110 @@
+"""Releases an answer piece by piece: sentence gate, reviewer, citations, then out. There is no other way out.
+
+`AnswerSegment` is made here and nowhere else (`tests/agents/test_release.py` holds that).
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+import structlog
+
+from agents.citations import Citations
+from agents.contracts import NO_ANSWER
+from agents.evidence import Evidence
+from agents.review.invisible import VisibleText
+from agents.review.sentences import SentenceGate
+from agents.review.verdict import Surroundings
+from agents.reviewer import Reviewer
+from runs.events import AnswerSegment, Source
+
+WITHHELD = "[Withheld: this part of the answer held {reason}.]"
+_CONTEXT = 600
+_MARK = re.compile(rf"^\W*{NO_ANSWER}\b[\s:.,;*_—–-]*", re.IGNORECASE)
+_STRAY = re.compile(rf"\b{NO_ANSWER}\b[:.]?[ \t]*")
+
+_log = structlog.get_logger(__name__)
+
+
+class Release:
+    """The released text of one run. `feed` drafts into it, `finish` or `discard` what it holds back."""
+
+    def __init__(
+        self, reviewer: Reviewer, evidence: Evidence, emit: Callable[[AnswerSegment], Awaitable[None]]
+    ) -> None:
+        self._reviewer = reviewer
+        self._evidence = evidence
+        self._emit = emit
+        self._gate = SentenceGate(reviewer.hold_chars)
+        self._visible = VisibleText()
+        self._citations = Citations(evidence)
+        self._before = ""
+        self._released: list[str] = []
+        self.declined = False
+        self.withheld = False
+
+    @property
+    def text(self) -> str:
+        """Everything that was released."""
+        return "".join(self._released)
+
+    @property
+    def finish_reason(self) -> Literal["stop", "content_filter"]:
+        """How the answer ended."""
+        return "content_filter" if self.withheld else "stop"
+
+    def sources(self, question: str) -> tuple[Source, ...]:
+        """All sources of the run, best first; quotes are masked like any text."""
+        sources = self._evidence.report(self._citations.cited, self._reviewer.clean(question))
+        return tuple(source.model_copy(update={"quote": self._reviewer.clean(source.quote)}) for source in sources)
+
+    async def feed(self, text: str) -> None:
+        """More of the draft; whole sentences leave at once."""
+        if self.withheld:
+            return
+        for piece in self._gate.feed(self._visible.filter(text)):
+            await self._let_out(piece)
+
+    async def finish(self) -> None:
+        """The draft is complete: the rest leaves."""
+        await self._let_out(self._gate.end())
+
+    def discard(self) -> None:
+        """The draft turned out not to be the answer: what is held back never leaves."""
+        self._gate.discard()
+
+    async def add(self, paragraph: str) -> None:
+        """A paragraph of our own after the draft, through the same gate."""
+        await self.finish()
+        if paragraph and not self.withheld:
+            await self.feed(f"\n\n{paragraph}" if self.text.strip() else paragraph)
+            await self.finish()
+
+    async def _let_out(self, piece: str) -> None:
+        if self.withheld or not piece:
+            return
+        piece = self._without_mark(piece)
+        around = Surroundings(before=self._before, links_to=self._evidence.links_to)
+        verdict = await self._reviewer.review(piece, around)
+        self._before = (self._before + piece)[-_CONTEXT:]
+        if verdict.action != "release":
+            _log.info("review.verdict", action=verdict.action, reason=verdict.reason)
+        if verdict.action == "withhold":
+            self.withheld = True
+            self._gate.discard()
+            await self._send(WITHHELD.format(reason=verdict.reason))
+            return
+        await self._send(self._citations.resolve(verdict.text))
+
+    def _without_mark(self, piece: str) -> str:
+        if not self.text.strip() and (match := _MARK.match(piece)):
+            self.declined = True
+            piece = piece[match.end() :]
+        return _STRAY.sub("", piece)
+
+    async def _send(self, text: str) -> None:
+        if not self._released:
+            text = text.lstrip()
+        if text:
+            self._released.append(text)
+            await self._emit(AnswerSegment(text=text))

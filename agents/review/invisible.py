@@ -1,0 +1,36 @@
+"""Removes characters that a reader cannot see and a program can read: hidden instructions, disguised words."""
+
+import unicodedata
+
+_JOINERS = "\u200c\u200d"
+_KEPT_CONTROLS = "\n\t"
+
+
+class VisibleText:
+    """Filters a stream character by character, so that how it was cut makes no difference."""
+
+    def __init__(self) -> None:
+        self._previous = ""
+
+    def filter(self, text: str) -> str:
+        """`text` without control, format, private and tag characters; joiners stay where scripts need them."""
+        kept: list[str] = []
+        for char in text:
+            if self._visible(char):
+                kept.append(char)
+                self._previous = char
+        return "".join(kept)
+
+    def _visible(self, char: str) -> bool:
+        if char.isascii():
+            return char.isprintable() or char in _KEPT_CONTROLS
+        if char in _JOINERS:
+            return bool(self._previous) and not self._previous.isascii()
+        if "\U000e0100" <= char <= "\U000e01ef":
+            return False
+        return unicodedata.category(char) not in {"Cf", "Cc", "Co", "Cs", "Cn"}
+
+
+def visible(text: str) -> str:
+    """A whole text at once."""
+    return VisibleText().filter(text)

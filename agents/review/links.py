@@ -1,0 +1,82 @@
+"""Links and images: only to hosts that the organisation allows or that the answer's own sources lie on.
+
+An image is loaded without a click, so a retrieved document may justify a link, but never an image.
+"""
+
+import html
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from agents.review.verdict import Surroundings, Verdict, masked
+
+LINK_MASK = "[link removed]"
+IMAGE_MASK = "[image removed]"
+_INLINE = re.compile(r"(!?)\[([^\]]*)\]\(\s*(<[^>\n]*>|[^)\s]*)([^)]*)\)")
+_OPEN_INLINE = re.compile(r"(!?)\[([^\]]*)\]\(\s*\S*$")
+_HTML = re.compile(
+    r"<\s*/?\s*(?!https?:)[A-Za-z][^<>]*?(?:\s|/)[^<>]*>|<\s*/?\s*(?:script|style|iframe|img|svg|object|embed|form|a)\b[^<>]*>?",
+    re.IGNORECASE,
+)
+_BARE = re.compile(
+    r"(?:\b[a-z][a-z0-9+.-]{1,20}:)?//[^\s<>\"'`)\]]+|\b(?:javascript|data|vbscript|file):[^\s<>\"'`)\]]+|\bwww\.[^\s<>\"'`)\]]+",
+    re.IGNORECASE,
+)
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_HARMLESS = frozenset({"", "mailto", "tel"})
+
+
+class LinkCheck:
+    """Replaces links and images that nothing justifies."""
+
+    def __init__(self, allowed_hosts: tuple[str, ...]) -> None:
+        self._exact = frozenset(host.lower() for host in allowed_hosts if not host.startswith("*."))
+        self._below = tuple(host[1:].lower() for host in allowed_hosts if host.startswith("*."))
+
+    def __call__(self, text: str, around: Surroundings) -> Verdict:
+        def inline(match: re.Match[str]) -> str:
+            target = match[3].strip("<>")
+            if match[1]:
+                return match[0] if self._image_fits(target) else IMAGE_MASK
+            return match[0] if self._fits(target, around.links_to) else f"{match[2]} {LINK_MASK}".strip()
+
+        def bare(match: re.Match[str]) -> str:
+            url = match[0].rstrip(".,;:!?*_")
+            return match[0] if self._fits(url, around.links_to) else LINK_MASK + match[0][len(url) :]
+
+        safe = _INLINE.sub(inline, text)
+        safe = _OPEN_INLINE.sub(lambda match: IMAGE_MASK if match[1] else match[2], safe)
+        safe = _HTML.sub("", safe)
+        safe = _BARE.sub(bare, safe)
+        return masked(text, safe, "a link that no source justifies")
+
+    def _fits(self, target: str, links_to: Callable[[str], bool]) -> bool:
+        url = _plain(target)
+        parts = _split(url)
+        if parts is None:
+            return False
+        scheme, host = parts
+        if not host:
+            return scheme in _HARMLESS and not url.startswith(("//", "\\"))
+        return scheme in ("", "http", "https") and (self._allowed(host) or links_to(url))
+
+    def _image_fits(self, target: str) -> bool:
+        parts = _split(_plain(target))
+        return parts is not None and parts[0] in ("http", "https") and self._allowed(parts[1])
+
+    def _allowed(self, host: str) -> bool:
+        return host in self._exact or host.endswith(self._below)
+
+
+def _plain(target: str) -> str:
+    # Markdown decodes entities and backslash escapes in a link's target; so must who checks it.
+    url = _ESCAPE.sub(r"\1", html.unescape(target)).strip()
+    return f"//{url}" if url.lower().startswith("www.") else url
+
+
+def _split(url: str) -> tuple[str, str] | None:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme.lower(), (parts.hostname or "").lower()
+    except ValueError:
+        return None

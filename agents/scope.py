@@ -1,0 +1,119 @@
+"""What belongs to one turn, and to one step of it. Nothing here is shared between turns."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from autogen_core import CancellationToken
+
+from agents.contracts import Step, StepOutcome, TurnRequest
+from agents.evidence import Evidence
+from agents.release import Release
+from inference.contracts import CallScope
+from runs.events import ApprovalView, RunEvent, StepReport, StepStatus
+from signalbox.errors import UpstreamDown
+from signalbox.identity import Chain
+from toolbus.contracts import Budget, CallContext
+
+T = TypeVar("T")
+Emit = Callable[[RunEvent], Awaitable[None]]
+
+
+@dataclass
+class Turn:
+    """One turn while it runs."""
+
+    request: TurnRequest
+    conversation_id: str
+    history: Sequence[dict[str, str]]
+    today: str
+    calls: CallScope
+    budget: Budget
+    emit: Emit
+    evidence: Evidence
+    release: Release
+    token: CancellationToken = field(default_factory=CancellationToken)
+    approvals: list[ApprovalView] = field(default_factory=list)
+    _reports: dict[str, StepReport] = field(default_factory=dict)
+
+    def note(self, outcome: StepOutcome) -> None:
+        """Keep how a step ended for the run's record."""
+        self._keep(outcome.step, outcome.status, outcome.duration_ms, outcome.reason)
+        self.approvals.extend(outcome.approvals)
+
+    def note_start(self, step: Step, task: str) -> None:
+        """Keep that a step began; if nothing else is heard of it, it was cancelled."""
+        self._keep(step, "cancelled", 0, "")
+        self._reports[step.id] = self._reports[step.id].model_copy(update={"task": task})
+
+    def reports(self) -> tuple[StepReport, ...]:
+        """How the steps went, in the order in which they began."""
+        return tuple(self._reports.values())
+
+    def _keep(self, step: Step, status: StepStatus, duration_ms: float, reason: str) -> None:
+        known = self._reports.get(step.id)
+        self._reports[step.id] = StepReport(
+            id=step.id,
+            specialist=step.specialist,
+            status=status,
+            duration_ms=duration_ms,
+            task=known.task if known else "",
+            reason=reason,
+        )
+
+    @property
+    def chain(self) -> Chain:
+        """The person who asks, with the orchestrator acting."""
+        return Chain(principal=self.request.principal, actors=("orchestrator",))
+
+    def sections(self, **more: Any) -> dict[str, Any]:
+        """The sections that every role of this turn gets, and what one role gets besides."""
+        return {"now": self.today, "history": self.history, "question": self.request.text, **more}
+
+
+@dataclass
+class StepScope:
+    """One step while it runs: its own budget, its own calls, its own token."""
+
+    turn: Turn
+    step: Step
+    call: CallContext
+    token: CancellationToken
+    findings: Sequence[dict[str, str]] = ()
+
+
+async def bounded(
+    work: Callable[[CancellationToken], Awaitable[T]], *, timeout_s: float, parent: CancellationToken, grace_s: float
+) -> T:
+    """Run `work` in a task of its own with a token of its own; on time-out or cancellation stop both.
+
+    Cancelling the task alone leaves AutoGen's tool calls running, cancelling the token alone leaves whatever ignores
+    it: so the token first, and the task after `grace_s` (notes: defects 3 and 6; tests/agents/test_cancellation.py).
+    """
+    token = CancellationToken()
+    parent.add_callback(token.cancel)
+    task = asyncio.ensure_future(work(token))
+    try:
+        done, _ = await asyncio.wait([task], timeout=timeout_s)
+        if not done:
+            raise TimeoutError
+        if task.cancelled() and not parent.is_cancelled():
+            raise UpstreamDown("The work was interrupted.", hint="Ask again.")
+        return task.result()
+    finally:
+        if not task.done():
+            await wind_down(token, task, 0 if parent.is_cancelled() else grace_s)
+
+
+async def wind_down(token: CancellationToken, task: "asyncio.Future[Any]", grace_s: float) -> None:
+    """Stop `task`: politely by its token, after `grace_s` by force. Never raises what the task raised."""
+    try:
+        token.cancel()
+        if grace_s:
+            await asyncio.wait([task], timeout=grace_s)
+    finally:
+        task.cancel()
+        await asyncio.wait([task], timeout=grace_s or 0.3)
+        if task.done() and not task.cancelled():
+            task.exception()  # seen: otherwise asyncio complains about it later

@@ -1,0 +1,61 @@
+"""What an organisation may set about its agents: which specialists there are, and how far a turn may go."""
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class SpecialistSettings(BaseModel):
+    """One specialist: where it is defined, and its limits for a step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    module: str = Field(description="The module whose `SPECIALIST` defines it.")
+    timeout_s: float = Field(default=30, gt=0, description="The longest that one of its steps may take.")
+    tool_calls: int = Field(default=8, ge=0)
+    tokens: int = Field(default=60_000, gt=0)
+    max_tool_iterations: int = Field(default=5, ge=3)
+    tools: tuple[str, ...] | None = Field(default=None, description="Tool patterns instead of the specialist's own.")
+
+
+class ReviewSettings(BaseModel):
+    """What the output gate lets through."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts that answers may link to; `*.host` for all below."
+    )
+    hold_chars: int = Field(default=600, ge=80, description="The longest text held back while a sentence is open.")
+    canary: SecretStr | None = Field(
+        default=None, description="A secret word in every prompt; made at start when unset."
+    )
+    judge_timeout_s: float = Field(default=5, gt=0)
+
+
+def _default_specialists() -> dict[str, SpecialistSettings]:
+    return {
+        name: SpecialistSettings(module=f"agents.specialists.{name}")
+        for name in ("knowledge", "data", "actions", "generalist")
+    }
+
+
+class AgentsSettings(BaseModel):
+    """The limits of a turn and the specialists it may use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    specialists: dict[str, SpecialistSettings] = Field(default_factory=_default_specialists)
+    fallback: str = Field(default="knowledge", description="Gets the whole question when no plan can be made.")
+    planner_timeout_s: float = Field(default=20, gt=0)
+    synthesiser_timeout_s: float = Field(default=60, gt=0)
+    turn_timeout_s: float = Field(default=180, gt=0)
+    lookup_timeout_s: float = Field(default=5, gt=0, description="For conversations, tool lists and health.")
+    tool_calls: int = Field(default=24, ge=0, description="For all steps of a turn together.")
+    tokens: int = Field(default=240_000, gt=0, description="For all model calls of a turn together.")
+    replans: int = Field(default=1, ge=0, le=2)
+    history_messages: int = Field(default=12, ge=0)
+    history_chars: int = Field(default=6_000, ge=0)
+    queue_events: int = Field(
+        default=64, ge=1, description="Events held for a slow reader before the turn waits for it."
+    )
+    stop_grace_s: float = Field(default=0.5, gt=0, description="From the polite stop to the hard one.")
+    review: ReviewSettings = ReviewSettings()

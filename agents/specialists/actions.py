@@ -1,0 +1,20 @@
+"""Does things: tickets, messages, look-ups that lead to them."""
+
+from agents.specialists.base import Profile
+
+SPECIALIST = Profile(
+    name="actions",
+    description=(
+        "Carries out what the user asks to be done: creates, comments, assigns, closes or finds tickets, looks people "
+        "up, sends messages. Only when the user asks for an action; consequential ones wait for a person's approval."
+    ),
+    examples=(
+        "Open a ticket for the broken scanner in the warehouse.",
+        "Send Bruno a message that the meeting moved to Friday.",
+        "Assign ticket 42 to Clara.",
+        "Close my ticket about the printer.",
+        "Which tickets are open for the paint line?",
+    ),
+    tools=("desk__*",),
+    streams=False,
+)

@@ -1,0 +1,216 @@
+"""Runs one step: its agent in its own task, with its own token, budget and clock. No exception crosses it."""
+
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from autogen_agentchat.agents import BaseChatAgent
+from autogen_agentchat.base import TaskResult
+from autogen_agentchat.messages import BaseChatMessage, ModelClientStreamingChunkEvent, ToolCallRequestEvent
+from autogen_core import CancellationToken
+
+from agents.contracts import NO_ANSWER, Step, StepOutcome
+from agents.prompting import Prompts
+from agents.release import Release
+from agents.reviewer import Reviewer
+from agents.scope import StepScope, Turn, bounded
+from agents.settings import AgentsSettings
+from agents.specialists.base import Equipment, StepSpecialist
+from agents.specialists.roster import Roster
+from agents.workbench import StepWorkbench
+from inference.contracts import Models
+from runs.events import ApprovalRequested, RunEvent, SourcesFound, StepFinished, StepStarted, StepStatus
+from signalbox.errors import BudgetSpent, Bug, NotAllowed, SignalboxError
+from toolbus.contracts import Budget, CallContext, ToolBus, ToolOutcome
+
+_log = structlog.get_logger(__name__)
+
+
+class StepRunner:
+    """Turns a step into an outcome."""
+
+    def __init__(
+        self,
+        models: Models,
+        bus: ToolBus,
+        roster: Roster,
+        prompts: Prompts,
+        reviewer: Reviewer,
+        settings: AgentsSettings,
+    ) -> None:
+        self._models = models
+        self._bus = bus
+        self._roster = roster
+        self._prompts = prompts
+        self._reviewer = reviewer
+        self._settings = settings
+
+    async def run(
+        self, turn: Turn, step: Step, needed: Sequence[StepOutcome], *, release: Release | None
+    ) -> StepOutcome:
+        """Run `step` with the findings of `needed`; words go to `release` as they come, where one is given."""
+        started = time.monotonic()
+        task = self._reviewer.clean(step.task)
+        turn.note_start(step, task)
+        await turn.emit(StepStarted(step_id=step.id, specialist=step.specialist, task=task))
+        try:
+            outcome = await self._attempt(turn, step, needed, release)
+        except TimeoutError:
+            outcome = StepOutcome(step=step, status="timeout", reason=f"did not answer within {step.timeout_s:g} s")
+        except NotAllowed as error:
+            outcome = StepOutcome(step=step, status="denied", reason=error.message)
+        except SignalboxError as error:
+            outcome = StepOutcome(step=step, status="failed", reason=error.message)
+        except Exception as error:  # noqa: BLE001 - the root of a step: it becomes an outcome
+            _log.exception("step.crashed", run_id=turn.request.run_id, step=step.id, error=type(error).__name__)
+            outcome = StepOutcome(step=step, status="failed", reason="failed inside Signalbox")
+        outcome = outcome.model_copy(
+            update={
+                "duration_ms": round((time.monotonic() - started) * 1000, 1),
+                "reason": self._reviewer.clean(outcome.reason),
+            }
+        )
+        await turn.emit(finished(outcome))
+        return outcome
+
+    async def _attempt(
+        self, turn: Turn, step: Step, needed: Sequence[StepOutcome], release: Release | None
+    ) -> StepOutcome:
+        specialist = self._roster.get(step.specialist)
+        if specialist is None:
+            raise Bug(f"The plan names {step.specialist!r}, which the check let through.")
+        call = self._call_context(turn, step, specialist)
+        findings = [
+            {"step": found.step.id, "specialist": found.step.specialist, "findings": found.findings} for found in needed
+        ]
+
+        async def work(token: CancellationToken) -> str:
+            scope = StepScope(turn=turn, step=step, call=call, token=token, findings=findings)
+            return await self._converse(scope, specialist, release if specialist.streams else None)
+
+        text = await bounded(work, timeout_s=step.timeout_s, parent=turn.token, grace_s=self._settings.stop_grace_s)
+        return judged(step, text, call.outcomes)
+
+    def _call_context(self, turn: Turn, step: Step, specialist: StepSpecialist) -> CallContext:
+        limits = specialist.limits
+        budget = Budget(
+            tool_calls=limits.tool_calls,
+            tokens=limits.tokens,
+            deadline=min(turn.budget.deadline, time.monotonic() + step.timeout_s),
+            parent=turn.budget,
+        )
+        asked: set[str] = set()
+
+        async def emit(event: RunEvent) -> None:
+            if isinstance(event, ApprovalRequested):
+                if event.approval.id in asked:
+                    return
+                asked.add(event.approval.id)
+            await turn.emit(event)
+
+        return CallContext(
+            chain=turn.chain.acting(specialist.name),
+            run_id=turn.request.run_id,
+            step_id=step.id,
+            conversation_id=turn.conversation_id,
+            budget=budget,
+            emit=emit,
+        )
+
+    async def _converse(self, scope: StepScope, specialist: StepSpecialist, release: Release | None) -> str:
+        workbench = None
+        if specialist.tools:
+            inner = await self._bus.workbench(scope.call, specialist.tools)
+            workbench = StepWorkbench(inner, scope.call, self._taker(scope))
+        client = self._models.client("specialist", scope.turn.calls)
+        agent = specialist.agent(Equipment(client=client, workbench=workbench, prompts=self._prompts))
+        task = specialist.task(scope, self._prompts)
+        return await converse(agent, task, scope.call.budget, scope.token, release)
+
+    def _taker(self, scope: StepScope) -> Callable[[ToolOutcome, str], Awaitable[str]]:
+        async def take(outcome: ToolOutcome, alias: str) -> str:
+            """Take a result into the evidence; what the model must be told besides the result itself."""
+            if outcome.approval is not None:
+                await scope.call.emit(ApprovalRequested(step_id=scope.step.id, approval=outcome.approval))
+            sources = scope.turn.evidence.add(outcome, also_known_as=alias)
+            if not sources:
+                return ""
+            shown = tuple(
+                source.model_copy(
+                    update={"quote": self._reviewer.clean(scope.turn.evidence.quote(source.ref, scope.step.task))}
+                )
+                for source in sources
+            )
+            await scope.call.emit(SourcesFound(step_id=scope.step.id, sources=shown))
+            return (
+                f"Cite this result as [#{sources[0].ref}]."
+                if len(sources) == 1 and sources[0].ref not in outcome.text
+                else ""
+            )
+
+        return take
+
+
+async def converse(
+    agent: BaseChatAgent, task: str, budget: Budget, token: CancellationToken, release: Release | None
+) -> str:
+    """Let an agent work to its last message. Text that precedes a tool call is thinking aloud and is dropped."""
+    said: list[str] = []
+    last = ""
+    stream = agent.run_stream(task=task, cancellation_token=token, output_task_messages=False)
+    async with contextlib.aclosing(stream) as messages:
+        async for message in messages:
+            if isinstance(message, TaskResult):
+                continue
+            if isinstance(message, ModelClientStreamingChunkEvent):
+                said.append(message.content)
+                if release is not None:
+                    await release.feed(message.content)
+                continue
+            if (usage := message.models_usage) is not None and not budget.charge_tokens(
+                usage.prompt_tokens + usage.completion_tokens
+            ):
+                raise BudgetSpent("used up the tokens that it may use")
+            if isinstance(message, ToolCallRequestEvent):
+                said.clear()
+                if release is not None:
+                    release.discard()
+            elif isinstance(message, BaseChatMessage):
+                last = message.to_model_text()
+    if release is not None and not said:
+        await release.feed(last)
+    return last
+
+
+def judged(step: Step, text: str, outcomes: Sequence[ToolOutcome]) -> StepOutcome:
+    """What a step amounts to, from what its tools really said; its own words decide only whether it found an answer."""
+    approvals = tuple(outcome.approval for outcome in outcomes if outcome.approval is not None)
+    status: StepStatus = "ok"
+    reason = ""
+    if approvals:
+        status = "awaiting_approval"
+    elif outcomes and not any(outcome.status == "ok" for outcome in outcomes):
+        denied = [outcome for outcome in outcomes if outcome.status == "denied"]
+        status = "denied" if denied else "failed"
+        reason = (denied or outcomes)[-1].text[:300]
+    stripped = text.lstrip("*_ \n")
+    return StepOutcome(
+        step=step,
+        status=status,
+        findings=text.strip(),
+        declined=stripped.startswith(NO_ANSWER) or not stripped,
+        reason=reason,
+        approvals=tuple({approval.id: approval for approval in approvals}.values()),
+    )
+
+
+def finished(outcome: StepOutcome) -> StepFinished:
+    """The event that ends a step."""
+    return StepFinished(
+        step_id=outcome.step.id,
+        specialist=outcome.step.specialist,
+        status=outcome.status,
+        duration_ms=outcome.duration_ms,
+        reason=outcome.reason,
+    )

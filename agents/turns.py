@@ -1,0 +1,229 @@
+"""The one way a turn is run, whatever surface asks for it: open, record, work, review, record, end."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime
+
+import structlog
+
+from agents.channel import Channel
+from agents.contracts import TurnRequest
+from agents.direct import DirectAnswer
+from agents.evidence import Evidence
+from agents.history import from_context, from_messages
+from agents.notes import OUT_OF_TIME
+from agents.orchestrator import Crew, Orchestrator
+from agents.release import Release
+from agents.scope import Turn, bounded, wind_down
+from agents.settings import AgentsSettings
+from conversations.contracts import ConversationStore
+from inference.contracts import CallScope, Models, Purpose, UsageMeter
+from runs.events import RunCancelled, RunEvent, RunFailed, RunFinished, RunResult, RunStarted
+from signalbox.errors import Bug, SignalboxError, UpstreamDown
+from signalbox.identity import Principal
+from toolbus.contracts import Budget
+
+DIRECT = "direct"
+_log = structlog.get_logger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Turns:
+    """Runs turns (`agents.contracts.TurnRunner`). `agents.assembly.build_turns` puts one together."""
+
+    def __init__(
+        self,
+        models: Models,
+        conversations: ConversationStore,
+        crew: Crew,
+        settings: AgentsSettings,
+        *,
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._models = models
+        self._conversations = conversations
+        self._crew = crew
+        self._settings = settings
+        self._clock = clock
+        self._live: dict[str, _Run] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def run(self, request: TurnRequest) -> AsyncIterator[RunEvent]:
+        """The events of one run, its terminal event last. Closing the iterator stops everything that works for it."""
+        run = _Run(request, Channel(request.run_id, size=self._settings.queue_events))
+        run.job = asyncio.create_task(self._work(run), name=f"turn {request.run_id}")
+        self._live[request.run_id] = run
+        try:
+            async for event in run.channel.events(run.job):
+                yield event
+            if run.stopping is not None:
+                await asyncio.shield(run.stopping)
+            yield run.channel.numbered(run.ending())
+        finally:
+            if not run.job.done():
+                await asyncio.shield(self._stop(run, "the reader went away"))
+            self._live.pop(request.run_id, None)
+
+    async def cancel(self, principal: Principal, run_id: str, *, reason: str = "stopped by the user") -> bool:
+        """Stop a run of this principal; False when there is none. Its reader gets `RunCancelled` as the last event."""
+        run = self._live.get(run_id)
+        if run is None or run.job.done() or _owner(run.request.principal) != _owner(principal):
+            return False
+        await asyncio.shield(self._stop(run, reason))
+        return True
+
+    async def close(self) -> None:
+        """Stop every run and wait until the last one is recorded."""
+        stops = [self._stop(run, "Signalbox is shutting down") for run in self._live.values() if not run.job.done()]
+        await asyncio.gather(*stops, *self._closing, return_exceptions=True)
+
+    def _stop(self, run: "_Run", reason: str) -> "asyncio.Task[None]":
+        # A task of its own: whoever asked for the stop may be cancelled itself meanwhile.
+        if run.stopping is None:
+            run.reason = reason
+            run.stopping = asyncio.create_task(self._wind_down(run), name=f"stop {run.request.run_id}")
+            self._closing.add(run.stopping)
+            run.stopping.add_done_callback(self._closing.discard)
+        return run.stopping
+
+    async def _wind_down(self, run: "_Run") -> None:
+        run.channel.close()
+        if run.turn is None:
+            run.job.cancel()
+            await asyncio.wait([run.job], timeout=self._settings.stop_grace_s)
+            return
+        await wind_down(run.turn.token, run.job, self._settings.stop_grace_s)
+        _log.info("run.cancelled", run_id=run.request.run_id, reason=run.reason)
+        if run.job.cancelled():
+            await self._record(run.turn, self._result(run.turn))
+
+    async def _work(self, run: "_Run") -> RunEvent:
+        try:
+            return RunFinished(result=await self._turn(run))
+        except SignalboxError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - the root of a run: it becomes RunFailed
+            _log.exception("run.crashed", run_id=run.request.run_id, error=type(error).__name__)
+            failure = Bug(
+                "Something went wrong inside Signalbox.", hint=f"Tell your administrator: {run.request.run_id}."
+            )
+        _log.warning("run.failed", run_id=run.request.run_id, code=failure.code)
+        if run.turn is not None and run.turn.release.text:
+            await self._record(run.turn, self._result(run.turn))
+        return RunFailed(code=failure.code, message=str(failure), status=failure.status)
+
+    async def _turn(self, run: "_Run") -> RunResult:
+        turn = await self._open(run)
+        run.turn = turn
+        await turn.emit(RunStarted(conversation_id=turn.conversation_id, model=turn.request.model))
+        direct = turn.request.model == DIRECT
+        answer = DirectAnswer(turn, self._models) if direct else Orchestrator(turn, self._crew)
+        try:
+            await bounded(
+                lambda token: answer.run(task=turn.request.text or "…", cancellation_token=token),
+                timeout_s=self._settings.turn_timeout_s,
+                parent=turn.token,
+                grace_s=self._settings.stop_grace_s,
+            )
+        except TimeoutError:
+            turn.release.discard()
+            if not turn.release.text:
+                raise UpstreamDown(
+                    f"There was no answer within {self._settings.turn_timeout_s:g} s.",
+                    hint="Ask again, or ask for less.",
+                ) from None
+            await turn.release.add(OUT_OF_TIME)
+        result = self._result(turn, answer)
+        async with asyncio.timeout(self._settings.lookup_timeout_s):
+            await self._conversations.add_answer(turn.request.principal, turn.conversation_id, result)
+        return result
+
+    async def _open(self, run: "_Run") -> Turn:
+        request, settings = run.request, self._settings
+        async with asyncio.timeout(settings.lookup_timeout_s):
+            conversation = await self._conversations.open(request.principal, request.conversation_id)
+            if request.conversation_id is None:
+                history = from_context(request.context, settings)
+            else:
+                earlier = await self._conversations.history(
+                    request.principal, conversation.id, limit=settings.history_messages
+                )
+                history = from_messages(earlier, settings)
+            await self._conversations.add_question(request.principal, conversation.id, request.run_id, request.text)
+        evidence = Evidence()
+        scope = CallScope(
+            tenant=request.principal.tenant,
+            conversation_id=conversation.id,
+            run_id=request.run_id,
+            meter=UsageMeter(),
+        )
+        return Turn(
+            request=request,
+            conversation_id=conversation.id,
+            history=history,
+            today=self._clock().date().isoformat(),
+            calls=scope,
+            budget=Budget(settings.tool_calls, settings.tokens, time.monotonic() + settings.turn_timeout_s),
+            emit=run.channel.emit,
+            evidence=evidence,
+            release=Release(self._crew.reviewer, evidence, run.channel.emit),
+        )
+
+    def _result(self, turn: Turn, answer: "DirectAnswer | Orchestrator | None" = None) -> RunResult:
+        meter = turn.calls.meter
+        purpose: Purpose = answer.answered_by if answer else "planner"
+        reason = "content_filter" if turn.release.withheld else (answer.finish_reason if answer else "stop")
+        return RunResult(
+            run_id=turn.request.run_id,
+            conversation_id=turn.conversation_id,
+            text=turn.release.text,
+            engine=_engine(self._models.engine(purpose), meter.engines),
+            declined=answer.declined if answer else False,
+            degraded=meter.degraded,
+            steps=turn.reports(),
+            sources=turn.release.sources(turn.request.text),
+            approvals=tuple(turn.approvals),
+            usage=meter.usage,
+            finish_reason="length"
+            if reason == "length"
+            else "content_filter"
+            if reason == "content_filter"
+            else "stop",
+        )
+
+    async def _record(self, turn: Turn, result: RunResult) -> None:
+        """Keep what was released of a run that did not finish; the run's own end does not hang on it."""
+        try:
+            async with asyncio.timeout(self._settings.lookup_timeout_s):
+                await self._conversations.add_answer(turn.request.principal, turn.conversation_id, result)
+        except Exception as error:  # noqa: BLE001 - the run ends whether or not it could be recorded
+            _log.exception("run.not_recorded", run_id=turn.request.run_id, error=type(error).__name__)
+
+
+class _Run:
+    """A run from its first moment, before there is a turn, to its terminal event."""
+
+    def __init__(self, request: TurnRequest, channel: Channel) -> None:
+        self.request = request
+        self.channel = channel
+        self.turn: Turn | None = None
+        self.job: asyncio.Task[RunEvent]
+        self.stopping: asyncio.Task[None] | None = None
+        self.reason = ""
+
+    def ending(self) -> RunEvent:
+        """The terminal event."""
+        return RunCancelled(reason=self.reason) if self.job.cancelled() else self.job.result()
+
+
+def _owner(principal: Principal) -> tuple[str, str]:
+    return principal.tenant, principal.user
+
+
+def _engine(intended: str, used: Iterable[str]) -> str:
+    names = sorted(used)
+    return intended if not names or intended in names else names[0]
