@@ -77,7 +77,11 @@ class ToolOutcome:
 
 @dataclass
 class CallContext:
-    """On whose behalf, for which step and within which limits the tools of one workbench are called."""
+    """On whose behalf, for which step and within which limits the tools of one workbench are called.
+
+    `task` is what the step is to do, in words: where many tools are installed, those that fit it are offered.
+    `budget.deadline` is a point of `time.monotonic()`.
+    """
 
     chain: Chain
     run_id: str
@@ -86,12 +90,15 @@ class CallContext:
     budget: Budget
     emit: Emit
     outcomes: list[ToolOutcome] = field(default_factory=list)
+    task: str = ""
 
 
 class ApprovalDesk(Protocol):
     """Where a call that needs a person waits (implemented by `runs.approvals`)."""
 
-    async def propose(self, context: CallContext, tool: ToolSpec, arguments: dict[str, Any], preview: str) -> ApprovalView:
+    async def propose(
+        self, context: CallContext, tool: ToolSpec, arguments: dict[str, Any], preview: str
+    ) -> ApprovalView:
         """Store the exact call and return what a person must see; proposing the same call again changes nothing."""
         ...
 
@@ -107,7 +114,9 @@ class ToolBus(Protocol):
         """The tools whose names match `patterns` (`server__tool` or `server__*`), bound to one step."""
         ...
 
-    async def call_approved(self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str) -> ToolOutcome:
+    async def call_approved(
+        self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str
+    ) -> ToolOutcome:
         """Run exactly what was approved, with the approval's id as idempotency key."""
         ...
 

@@ -1,0 +1,196 @@
+"""The record of every tool call: JSON lines, each bound to the one before it by hash.
+
+One line: `seq`, `prev` (hash of the line before), the facts, `hash` = sha256 over all of it. A line that is altered,
+removed or inserted breaks every hash after it. Lines are written in batches, each followed by fsync, by one thread.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from signalbox.errors import Conflict
+
+_log = structlog.get_logger(__name__)
+_GENESIS = "0" * 64
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found."""
+
+    records: int
+    intact: bool
+    fault: str = ""
+    head: str = _GENESIS
+
+
+class AuditLog:
+    """Appends records; the only writer of its file."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._file)
+            raise Conflict(
+                f"The audit log {path.name!r} is open in another process.",
+                hint="Stop it first, or give this one a data folder of its own.",
+            ) from error
+        self._seq, self._head, torn = _resume(self._file)
+        self._pending: list[bytes] = []
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
+        self._flushing: asyncio.Task[None] | None = None
+        self._closed = False
+        if torn:
+            _log.warning("audit.torn_line_dropped", bytes=torn)
+            self.append({"event": "audit.recovered", "dropped_bytes": torn})
+
+    @property
+    def head(self) -> str:
+        """The hash of the newest record: keep it elsewhere to prove later that nothing was cut off the end."""
+        return self._head
+
+    def append(self, facts: dict[str, Any]) -> None:
+        """Add one record; it is on disk after the next `flush`, which follows by itself within a moment."""
+        if self._closed:
+            raise Conflict("The audit log is closed; nothing may happen unrecorded.")
+        self._seq += 1
+        record = {"seq": self._seq, "time": _now(), **facts, "prev": self._head}
+        self._head = _digest(record)
+        self._pending.append(_line({**record, "hash": self._head}))
+        self._schedule()
+
+    async def flush(self) -> None:
+        """Wait until everything appended so far is on disk."""
+        while self._pending or (self._flushing is not None and not self._flushing.done()):
+            self._schedule()
+            if self._flushing is None:
+                self._write(self._take())
+                return
+            await asyncio.shield(self._flushing)
+
+    async def close(self) -> None:
+        """Write what is pending and let go of the file."""
+        if self._closed:
+            return
+        await self.flush()
+        self._closed = True
+        self._writer.shutdown()
+        os.close(self._file)
+
+    def _schedule(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return  # outside a loop (tests, command line): `flush` or `close` writes
+        if self._flushing is None or self._flushing.done():
+            self._flushing = loop.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._pending:
+            await loop.run_in_executor(self._writer, self._write, self._take())
+
+    def _take(self) -> bytes:
+        batch, self._pending = b"".join(self._pending), []
+        return batch
+
+    def _write(self, batch: bytes) -> None:
+        view = memoryview(batch)
+        while view:
+            view = view[os.write(self._file, view) :]
+        os.fsync(self._file)
+
+
+def verify(path: Path) -> Verification:
+    """Walk the chain; says where it breaks first."""
+    head, count = _GENESIS, 0
+    for number, record in enumerate(read(path), start=1):
+        if record is None:
+            return Verification(count, intact=False, fault=f"line {number} is not a record", head=head)
+        claimed = record.pop("hash", None)
+        if record.get("seq") != number or record.get("prev") != head:
+            return Verification(
+                count, intact=False, fault=f"line {number} does not follow the line before it", head=head
+            )
+        if claimed != _digest(record):
+            return Verification(count, intact=False, fault=f"line {number} was altered", head=head)
+        head, count = claimed, number
+    return Verification(count, intact=True, head=head)
+
+
+def read(path: Path) -> Iterator[dict[str, Any] | None]:
+    """The records, oldest first; `None` for a line that is not one."""
+    if not path.exists():
+        return
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            yield record if isinstance(record, dict) else None
+
+
+def records_of_run(path: Path, run_id: str) -> list[dict[str, Any]]:
+    """What happened in one run."""
+    return [record for record in read(path) if record is not None and record.get("run") == run_id]
+
+
+def argument_hash(arguments: dict[str, Any]) -> str:
+    """sha256 over the canonical JSON of a call's exact arguments."""
+    return hashlib.sha256(_canonical(arguments)).hexdigest()
+
+
+def _resume(file: int) -> tuple[int, str, int]:
+    # The tail decides: number and hash of the last whole line. A torn last line (we were killed while writing it)
+    # is cut off; it was never acknowledged.
+    size = os.fstat(file).st_size
+    with open(os.dup(file), "rb") as reader:  # noqa: PTH123 - a descriptor, not a path
+        window = min(size, 1 << 20)
+        reader.seek(size - window)
+        tail = reader.read(window)
+    end = tail.rfind(b"\n") + 1
+    torn = len(tail) - end
+    if torn:
+        os.ftruncate(file, size - torn)
+    if not end:
+        return 0, _GENESIS, torn
+    last = tail[tail.rfind(b"\n", 0, end - 1) + 1 : end]
+    try:
+        record = json.loads(last)
+        return int(record["seq"]), str(record["hash"]), torn
+    except (ValueError, KeyError, TypeError) as error:
+        raise Conflict(
+            "The last record of the audit log cannot be read.",
+            hint="`signalbox audit verify` says where it breaks; move the file away to begin a new one.",
+        ) from error
+
+
+def _canonical(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
+
+
+def _digest(record: dict[str, Any]) -> str:
+    return hashlib.sha256(_canonical(record)).hexdigest()
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")

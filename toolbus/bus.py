@@ -1,0 +1,293 @@
+"""The governed tool bus: every source, every filter, one door."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+
+from policies.engine import Policy
+from runs.events import ApprovalRequested, Progress, ToolCalled, ToolFinished
+from signalbox.errors import SignalboxError, UpstreamDown
+from signalbox.identity import Chain, TokenMint
+from toolbus.approved import ApprovedCalls
+from toolbus.arguments import ArgumentCheck
+from toolbus.audit import AuditLog
+from toolbus.call import Call
+from toolbus.catalogue import Catalogue
+from toolbus.contracts import ApprovalDesk, Budget, CallContext, ToolOutcome, ToolSpec
+from toolbus.filters import AuditFilter, AuthoriseFilter, BudgetAndApprovalFilter, RedactFilter
+from toolbus.offer import Offer, matches
+from toolbus.preview import Previewer
+from toolbus.settings import ServerSpec, ToolBusSettings
+from toolbus.sources import DeclaredTool, OnProgress, SourceCall, ToolSource
+from toolbus.workbench import StepWorkbench
+
+if TYPE_CHECKING:
+    from toolbus.kernel import GovernedKernel
+
+_log = structlog.get_logger(__name__)
+_EMIT_AFTER_CANCEL_S = 1.0
+
+
+class KernelToolBus:
+    """Implements `ToolBus` on one Semantic Kernel `Kernel`; made by `open`, ended by `close`."""
+
+    def __init__(self, catalogue: Catalogue, policy: Policy, settings: ToolBusSettings) -> None:
+        self._catalogue = catalogue
+        self._settings = settings
+        self._sources: dict[str, ToolSource] = {}
+        self._offer = Offer(policy, catalogue, self._is_up)
+        self._check = ArgumentCheck(settings.max_argument_bytes)
+        self._approved = ApprovedCalls()
+        self._kernel: GovernedKernel | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        specs: Sequence[ServerSpec],
+        *,
+        policy: Policy,
+        approvals: ApprovalDesk,
+        audit: AuditLog,
+        catalogue: Catalogue,
+        mint: TokenMint | None = None,
+        settings: ToolBusSettings | None = None,
+    ) -> Self:
+        """Connect to every server in parallel; one that does not come up is retried behind the scenes."""
+        bus = cls(catalogue, policy, settings or ToolBusSettings())
+        for spec in specs:
+            bus.add_source(_source(spec, bus._settings, mint))
+        starting = [asyncio.create_task(source.start(bus._on_listed)) for source in bus._sources.values()]
+        try:
+            await bus._build_kernel(policy, approvals, audit)
+            if starting:
+                await asyncio.gather(*starting)
+        except BaseException:
+            for task in starting:
+                task.cancel()
+            await bus.close()
+            raise
+        bus._install()
+        return bus
+
+    def add_source(self, source: ToolSource) -> None:
+        """One more source; those added after `open` must be started by the caller with `connect`."""
+        if source.name in self._sources:
+            raise ValueError(f"two tool servers are called {source.name!r}")
+        self._sources[source.name] = source
+
+    async def close(self) -> None:
+        """Disconnect from every server; when this returns no process that we started is left."""
+        await asyncio.gather(*(source.close() for source in self._sources.values()))
+
+    async def _build_kernel(self, policy: Policy, approvals: ApprovalDesk, audit: AuditLog) -> None:
+        # The library takes a second to import: the servers start meanwhile.
+        kernel_module = await asyncio.to_thread(__import__, "toolbus.kernel", fromlist=["GovernedKernel"])
+        auditing = AuditFilter(audit, policy)
+        filters = (
+            auditing,
+            AuthoriseFilter(policy, self._catalogue),
+            BudgetAndApprovalFilter(approvals, Previewer(self._sources, self._settings), auditing.before_effect),
+            RedactFilter(self._settings),
+        )
+        self._kernel = kernel_module.GovernedKernel(filters, self._invoke)
+
+    # -- what the layers above see
+
+    async def tools(self, chain: Chain) -> Sequence[ToolSpec]:
+        """Every approved tool that this chain may call, on servers that are up."""
+        return self._offer.of(chain)
+
+    async def workbench(self, context: CallContext, patterns: Sequence[str]) -> StepWorkbench:
+        """The tools whose names match `patterns`, bound to one step."""
+        return StepWorkbench(self, context, patterns)
+
+    async def call_approved(
+        self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str
+    ) -> ToolOutcome:
+        """Run exactly what was approved, once: asked again for the same approval, the first outcome is given."""
+
+        async def execute() -> ToolOutcome:
+            spec = self._offer.find(tool)
+            if spec is None:
+                return ToolOutcome(tool, "denied", f"{tool!r} is no longer available as it was when it was proposed.")
+            return await self._run(
+                Call(context, spec, arguments, self._timeout(context, spec), approval_id=approval_id)
+            )
+
+        outcome = await self._approved.once(approval_id, execute)
+        context.outcomes.append(outcome)
+        return outcome
+
+    async def raw_call(
+        self,
+        chain: Chain,
+        tool: str,
+        arguments: dict[str, Any],
+        *,
+        run_id: str = "",
+        timeout_s: float | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> ToolOutcome:
+        """A call that no agent makes (search for a user, ingest with progress), through the same filters.
+
+        Never raises for what a tool or a policy did: look at the outcome's status.
+        """
+        context = CallContext(
+            chain=chain,
+            run_id=run_id,
+            step_id="",
+            conversation_id="",
+            budget=Budget(tool_calls=1, tokens=0, deadline=math.inf),
+            emit=_nowhere,
+        )
+        spec = self._offer.find(tool)
+        if spec is None or spec not in self._offer.of(chain):
+            return self._absent(chain, tool)
+        limit = timeout_s if timeout_s is not None else self._timeout(context, spec)
+        return await self._run(Call(context, spec, arguments, limit, on_progress=on_progress))
+
+    async def health(self) -> dict[str, str]:
+        """Per server: `up`, or what is wrong with it."""
+        return {name: source.status() for name, source in self._sources.items()}
+
+    def refresh(self) -> None:
+        """Take note of approvals and revocations made elsewhere (the command line)."""
+        self._catalogue.reload()
+        self._install()
+
+    # -- what a step's workbench sees
+
+    async def offered(self, context: CallContext, patterns: Sequence[str]) -> Sequence[ToolSpec]:
+        """The tools of a step now."""
+        return self._offer.of(context.chain, patterns)
+
+    async def run(self, context: CallContext, patterns: Sequence[str], tool: str, arguments: Any) -> ToolOutcome:
+        """One call for a step; the caller records the outcome."""
+        spec = self._offer.find(tool)
+        if spec is None or not matches(tool, patterns) or spec not in self._offer.of(context.chain, patterns):
+            return self._absent(context.chain, tool)
+        return await self._run(Call(context, spec, arguments, self._timeout(context, spec)))
+
+    # -- one call
+
+    async def _run(self, call: Call) -> ToolOutcome:
+        fault = self._check.fault(call.tool.pin, call.tool.input_schema, call.arguments)
+        if fault:
+            return call.outcome("error", fault)
+        assert self._kernel is not None
+        emit, step = call.context.emit, call.context.step_id
+        called = ToolCalled(
+            run_id=call.context.run_id,
+            call_id=call.call_id,
+            step_id=step,
+            tool=call.tool.name,
+            arguments=call.masked,
+        )
+        await emit(called)
+        try:
+            outcome = await self._kernel.run(call)
+        except BaseException as error:
+            status = "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
+            await _last_words(call, self._finished(call, status))
+            raise
+        if outcome.approval is not None:
+            await emit(ApprovalRequested(run_id=call.context.run_id, step_id=step, approval=outcome.approval))
+        await emit(self._finished(call, outcome.status))
+        return outcome
+
+    async def _invoke(self, call: Call) -> ToolOutcome:
+        source = self._sources[call.tool.server]
+        request = SourceCall(
+            tool=call.tool.tool,
+            arguments=call.arguments,
+            chain=call.context.chain,
+            call_id=call.call_id,
+            timeout_s=call.timeout_s,
+            run_id=call.context.run_id,
+            idempotency_key=call.approval_id or call.call_id,
+            replayable=call.tool.read_only or call.tool.idempotent,
+            on_progress=self._progress(call),
+        )
+        try:
+            call.raw = await source.call(request)
+        except SignalboxError as error:
+            call.note = error.code
+            return call.outcome("error", str(error))
+        return call.outcome("error" if call.raw.is_error else "ok", call.raw.text, call.raw.structured)
+
+    def _progress(self, call: Call) -> OnProgress:
+        async def forward(progress: float, total: float | None, message: str | None) -> None:
+            if call.on_progress is not None:
+                await call.on_progress(progress, total, message)
+            fraction = min(1.0, max(0.0, progress / total)) if total else None
+            event = Progress(
+                run_id=call.context.run_id,
+                step_id=call.context.step_id,
+                message=(message or f"{call.tool.name} is working")[:300],
+                fraction=fraction,
+            )
+            await call.context.emit(event)
+
+        return forward
+
+    def _finished(self, call: Call, status: Any) -> ToolFinished:
+        return ToolFinished(
+            run_id=call.context.run_id,
+            call_id=call.call_id,
+            step_id=call.context.step_id,
+            tool=call.tool.name,
+            status=status,
+            duration_ms=call.duration_ms,
+        )
+
+    def _absent(self, chain: Chain, tool: str) -> ToolOutcome:
+        server = tool.partition("__")[0]
+        source = self._sources.get(server)
+        if source is not None and source.status() != "up":
+            return ToolOutcome(tool, "error", f"The tool server {server!r} is not available: {source.status()}.")
+        _log.info("toolbus.absent", tool=tool[:100], user=chain.principal.user)
+        return ToolOutcome(tool, "denied", f"There is no tool {tool[:100]!r} for you here. Use one of those offered.")
+
+    def _timeout(self, context: CallContext, spec: ToolSpec) -> float:
+        source = self._sources.get(spec.server)
+        limit_s = (source.call_timeout_s if source else None) or self._settings.call_timeout_s
+        return max(0.01, min(limit_s, context.budget.deadline - time.monotonic()))
+
+    # -- sources
+
+    def _is_up(self, server: str) -> bool:
+        source = self._sources.get(server)
+        return source is not None and source.is_offering()
+
+    def _on_listed(self, source: ToolSource, tools: Sequence[DeclaredTool]) -> None:
+        self._catalogue.declare(source.name, tools, auto_approve=source.auto_approve)
+        self._install()
+
+    def _install(self) -> None:
+        if self._kernel is None:
+            return  # `open` installs everything once the kernel is there
+        offered = self._catalogue.offered()
+        self._kernel.install(list(offered.values()))
+        self._offer.install(offered)
+
+
+def _source(spec: ServerSpec, settings: ToolBusSettings, mint: TokenMint | None) -> ToolSource:
+    from toolbus.mcp_server import McpServerHandle
+
+    return McpServerHandle(spec, settings, mint)
+
+
+async def _last_words(call: Call, event: ToolFinished) -> None:
+    # We are being cancelled: say so, but let no slow reader hold the cancellation up.
+    try:
+        await asyncio.wait_for(call.context.emit(event), _EMIT_AFTER_CANCEL_S)
+    except (TimeoutError, UpstreamDown):
+        _log.debug("toolbus.event_lost", call=call.call_id)
+
+
+async def _nowhere(_event: Any) -> None:
+    return None

@@ -1,0 +1,260 @@
+"""Which tools are admitted: every tool's name, text, schemas and annotations are pinned by hash at its review.
+
+A new or changed tool is not offered until an operator approves it (`signalbox tools review | approve`). Tool text
+comes from strangers: control and invisible characters are stripped and its length is bounded before anyone sees it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+from jsonschema.exceptions import SchemaError
+from jsonschema.validators import validator_for
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from signalbox.errors import NotFound, UserFault
+from toolbus.contracts import ToolSpec
+from toolbus.settings import ServerSpec, ToolBusSettings
+from toolbus.sources import DeclaredTool
+
+_log = structlog.get_logger(__name__)
+_MAX_NAME = 64
+_FORMAT_VERSION = 1
+
+ReviewState = Literal["approved", "new", "changed", "unusable"]
+
+
+class PinnedTool(BaseModel):
+    """What the lock file keeps about one admitted tool."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pin: str
+    approved_at: str
+    approved_by: Literal["release", "operator"]
+    description: str = ""
+
+
+class _LockFile(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: Literal[1] = _FORMAT_VERSION
+    tools: dict[str, PinnedTool] = {}
+
+
+@dataclass(frozen=True)
+class ReviewItem:
+    """One tool as an operator reviews it."""
+
+    spec: ToolSpec
+    state: ReviewState
+    note: str = ""
+
+
+class Catalogue:
+    """The tools that the connected servers declare, and which of them are admitted."""
+
+    def __init__(self, path: Path, settings: ToolBusSettings | None = None) -> None:
+        self._path = path
+        self._settings = settings or ToolBusSettings()
+        self._lock = _read_lock(path)
+        self._declared: dict[str, dict[str, ReviewItem]] = {}
+        self._auto: set[str] = set()
+
+    def declare(self, server: ServerSpec | str, tools: Sequence[DeclaredTool], *, auto_approve: bool = False) -> None:
+        """Take note of everything that a server offers now; what it no longer offers is gone."""
+        name = server if isinstance(server, str) else server.name
+        items = self._inspect(name, tools)
+        self._declared[name] = items
+        if auto_approve:
+            self._auto.add(name)
+            unpinned = [bus_name for bus_name, item in items.items() if item.state in ("new", "changed")]
+            self._admit(unpinned, "release")
+            return
+        for item in items.values():
+            if item.state != "approved":
+                _log.warning("tool.not_admitted", tool=item.spec.name, state=item.state, note=item.note)
+
+    def offered(self) -> dict[str, ToolSpec]:
+        """The admitted tools of all servers, by name on the bus."""
+        return {
+            name: item.spec
+            for items in self._declared.values()
+            for name, item in items.items()
+            if item.state == "approved"
+        }
+
+    def reviewed(self, name: str) -> bool:
+        """Whether an operator approved this very tool (not merely the release)."""
+        pinned = self._lock.tools.get(name)
+        return pinned is not None and pinned.approved_by == "operator"
+
+    def review(self) -> list[ReviewItem]:
+        """Every declared tool with its state, those that wait for a decision first."""
+        items = [item for items in self._declared.values() for item in items.values()]
+        return sorted(items, key=lambda item: (item.state == "approved", item.spec.name))
+
+    def approve(self, names: Iterable[str]) -> list[ToolSpec]:
+        """Admit these tools as they are now; `server__*` means every usable tool of that server."""
+        wanted = [name for pattern in names for name in self._expand(pattern)]
+        return self._admit(wanted, "operator")
+
+    def revoke(self, names: Iterable[str]) -> None:
+        """Withdraw an approval; the tool is not offered from now on."""
+        for name in names:
+            if name not in self._lock.tools:
+                raise NotFound(f"The tool {name!r} is not approved.")
+            del self._lock.tools[name]
+        self._store()
+        self._refresh()
+
+    def reload(self) -> None:
+        """Read the lock file again: the command line approved or revoked something meanwhile."""
+        self._lock = _read_lock(self._path)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for items in self._declared.values():
+            for name, item in items.items():
+                if item.state != "unusable":
+                    items[name] = ReviewItem(item.spec, self._state(name, item.spec.pin), item.note)
+
+    def _expand(self, pattern: str) -> list[str]:
+        server, _, tool = pattern.partition("__")
+        items = self._declared.get(server, {})
+        if tool == "*":
+            return [name for name, item in items.items() if item.state != "unusable"]
+        item = items.get(pattern)
+        if item is None:
+            raise NotFound(f"No connected server declares {pattern!r}.", hint="`signalbox tools review` lists them.")
+        if item.state == "unusable":
+            raise UserFault(f"The tool {pattern!r} cannot be admitted: {item.note}.")
+        return [pattern]
+
+    def _admit(self, names: Sequence[str], by: Literal["release", "operator"]) -> list[ToolSpec]:
+        admitted: list[ToolSpec] = []
+        for name in names:
+            server = name.partition("__")[0]
+            item = self._declared[server][name]
+            if item.state == "changed":
+                _log.info("tool.pin_changed", tool=name, approved_by=by)
+            self._lock.tools[name] = PinnedTool(
+                pin=item.spec.pin,
+                approved_at=datetime.now(UTC).isoformat(timespec="seconds"),
+                approved_by=by,
+                description=item.spec.description,
+            )
+            self._declared[server][name] = ReviewItem(item.spec, "approved")
+            admitted.append(item.spec)
+        if admitted:
+            self._store()
+        return admitted
+
+    def _inspect(self, server: str, tools: Sequence[DeclaredTool]) -> dict[str, ReviewItem]:
+        items: dict[str, ReviewItem] = {}
+        limit = self._settings.max_tools_per_server
+        if len(tools) > limit:
+            _log.warning("tool.too_many", server=server, declared=len(tools), limit=limit)
+        for tool in tools[:limit]:
+            spec = self._spec(server, tool)
+            if spec.name in items:
+                items[spec.name] = ReviewItem(spec, "unusable", "two tools of this server have this name")
+                continue
+            fault = self._fault(tool)
+            items[spec.name] = ReviewItem(spec, "unusable" if fault else self._state(spec.name, spec.pin), fault)
+        return items
+
+    def _state(self, name: str, pin: str) -> ReviewState:
+        pinned = self._lock.tools.get(name)
+        if pinned is None:
+            return "new"
+        return "approved" if pinned.pin == pin else "changed"
+
+    def _spec(self, server: str, tool: DeclaredTool) -> ToolSpec:
+        return ToolSpec(
+            name=bus_name(server, tool.name),
+            server=server,
+            tool=tool.name,
+            description=clean_text(tool.description, self._settings.max_description_chars),
+            input_schema={"type": "object", "properties": {}, **tool.input_schema},
+            output_schema=tool.output_schema,
+            read_only=tool.read_only,
+            destructive=tool.destructive,
+            idempotent=tool.idempotent,
+            pin=pin_of(tool),
+        )
+
+    def _fault(self, tool: DeclaredTool) -> str:
+        schema = tool.input_schema
+        if schema.get("type", "object") != "object":
+            return "its arguments are not an object"
+        if len(json.dumps(schema)) > self._settings.max_schema_bytes:
+            return f"its schema is larger than {self._settings.max_schema_bytes} bytes"
+        try:
+            validator_for(schema).check_schema(schema)
+        except SchemaError as error:
+            return f"its schema is not valid JSON Schema ({error.message[:200]})"
+        return ""
+
+    def _store(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock.tools = dict(sorted(self._lock.tools.items()))
+        with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as draft:
+            draft.write(self._lock.model_dump_json(indent=2) + "\n")
+            draft.flush()
+            os.fsync(draft.fileno())
+        Path(draft.name).replace(self._path)
+
+
+def pin_of(tool: DeclaredTool) -> str:
+    """The sha256 over everything that a model, a policy or a person is told about a tool."""
+    told: dict[str, Any] = {
+        "name": tool.name,
+        "description": tool.description,
+        "input": tool.input_schema,
+        "output": tool.output_schema,
+        "annotations": [tool.read_only, tool.destructive, tool.idempotent],
+    }
+    return hashlib.sha256(json.dumps(told, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def bus_name(server: str, tool: str) -> str:
+    """`server__tool`, in the letters and the length that every model API takes."""
+    name = f"{server}__{re.sub(r'[^A-Za-z0-9_-]', '_', tool)}"
+    if name == f"{server}__{tool}" and len(name) <= _MAX_NAME:
+        return name
+    suffix = hashlib.sha256(tool.encode()).hexdigest()[:8]
+    return f"{name[: _MAX_NAME - 9]}_{suffix}"
+
+
+def clean_text(text: str, max_chars: int) -> str:
+    """Text of a stranger without control, format and other invisible characters, bounded."""
+    visible = "".join(
+        character for character in text if character in "\n\t" or unicodedata.category(character) not in _INVISIBLE
+    )
+    return visible if len(visible) <= max_chars else visible[: max_chars - 1] + "…"
+
+
+_INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
+
+
+def _read_lock(path: Path) -> _LockFile:
+    if not path.exists():
+        return _LockFile()
+    try:
+        return _LockFile.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UserFault(
+            f"The tool catalogue {path.name!r} is damaged at {'.'.join(map(str, fault['loc'])) or 'its start'}.",
+            hint="Restore it from a backup, or remove it and review the tools again.",
+        ) from error
