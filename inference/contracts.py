@@ -17,11 +17,15 @@ class UsageMeter:
     usage: TokenUsage = field(default_factory=TokenUsage)
     engines: set[str] = field(default_factory=set)
     degraded: bool = False
+    cost: float = 0.0
+    truncated: set[str] = field(default_factory=set)
+    """Purposes of which an answer was cut off at its token limit."""
 
-    def record(self, usage: TokenUsage, *, engine: str, degraded: bool = False) -> None:
+    def record(self, usage: TokenUsage, *, engine: str, degraded: bool = False, cost: float = 0.0) -> None:
         self.usage = self.usage + usage
         self.engines.add(engine)
         self.degraded = self.degraded or degraded
+        self.cost += cost
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,180 @@
+"""One model server: its connections, its key, its health, its breaker."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+from pydantic import SecretStr
+from yarl import URL
+
+from inference.backends.breaker import Breaker
+from inference.backends.credentials import KeySource, TlsSource
+from inference.settings import BackendSettings, InferenceSettings
+from inference.telemetry import InferenceMetrics
+from signalbox.errors import UpstreamDown
+
+_log = structlog.get_logger(__name__)
+_PROBE_BYTES = 4 * 1024 * 1024
+
+
+class Replica:
+    """One backend of the settings, alive: everything that calls to it share."""
+
+    def __init__(self, backend: BackendSettings, settings: InferenceSettings, metrics: InferenceMetrics) -> None:
+        self.name = backend.label
+        self.base_url = backend.base_url
+        self.limit = backend.max_in_flight or settings.limits.max_in_flight_per_backend
+        self.in_flight = 0
+        self.background = 0
+        self.breaker = Breaker(settings.breaker)
+        self.models: tuple[str, ...] | None = None
+        self.trouble = ""
+        self._backend = backend
+        self._probes = settings.probes
+        self._timeouts = settings.timeouts
+        self._metrics = metrics
+        self._key = KeySource(backend.api_key, backend.api_key_file)
+        tls_used = backend.base_url.startswith("https://")
+        self._tls = TlsSource(backend.tls, used=tls_used)
+        self._urls: dict[str, URL] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._failed_probes = 0
+
+    @property
+    def usable(self) -> bool:
+        """Whether calls may be sent here now."""
+        return not self.trouble and self.breaker.ready
+
+    @property
+    def state(self) -> str:
+        """`up`, or what is wrong."""
+        if self.trouble:
+            return f"down: {self.trouble}"
+        if not self.breaker.ready:
+            return f"resting after failures, next try in {self.breaker.reopens_in_s:.0f} s"
+        return "up"
+
+    def serves(self, model: str) -> bool:
+        """Whether the model is there, as far as is known."""
+        return self.models is None or not model or model in self.models
+
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+        """Send a request; the reply's head is here when this returns. Raises aiohttp's errors and `TimeoutError`."""
+        session = self._session or await self._open()
+        sent = {**headers, **self._key.header, "Content-Type": "application/json"}
+        return await session.post(
+            self._url(path), data=body, headers=sent, ssl=self._tls.context, allow_redirects=False
+        )
+
+    @property
+    def key(self) -> SecretStr | None:
+        """The API key as last read."""
+        return self._key.current
+
+    async def rotate_key(self) -> None:
+        """Read the key again after the server refused it."""
+        await self._key.refresh()
+
+    def succeeded(self) -> None:
+        """A call went well."""
+        self.breaker.succeeded()
+        self._metrics.breaker_open.labels(self.name).set(0)
+
+    def failed(self) -> None:
+        """A call failed in a way that is the server's fault."""
+        self.breaker.failed()
+        self._metrics.breaker_open.labels(self.name).set(0 if self.breaker.state == "closed" else 1)
+
+    async def probe(self) -> None:
+        """Ask the server how it is and which models it serves; never raises for a server that is down."""
+        try:
+            async with asyncio.timeout(self._timeouts.probe_s):
+                await self._key.refresh()
+                await self._tls.refresh()
+                self.models = await self._ask()
+        except TimeoutError:
+            self._sick(f"no reply within {self._timeouts.probe_s:g} s")
+        except (aiohttp.ClientError, OSError) as error:
+            self._sick(describe(error))
+        except UpstreamDown as error:
+            self._sick(str(error))
+        else:
+            self._failed_probes = 0
+            if self.trouble:
+                _log.info("backend.well", backend=self.name)
+            self.trouble = ""
+        self._metrics.up.labels(self.name).set(0 if self.trouble else 1)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _ask(self) -> tuple[str, ...]:
+        if self._backend.health_path:
+            status, _ = await self._get(self._backend.health_path)
+            if status not in (200, 404):
+                raise UpstreamDown(f"{self._backend.health_path} says {status}")
+        status, raw = await self._get("/v1/models")
+        if status in (401, 403):
+            raise UpstreamDown("it refuses our API key; set inference.api_key or inference.api_key_file")
+        if status != 200:
+            raise UpstreamDown(f"/v1/models says {status}")
+        try:
+            listed = orjson.loads(raw)["data"]
+            return tuple(str(model["id"]) for model in listed)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UpstreamDown("/v1/models is not an OpenAI model list") from error
+
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        session = self._session or await self._open()
+        async with session.get(
+            self._url(path), headers=self._key.header, ssl=self._tls.context, allow_redirects=False
+        ) as response:
+            return response.status, await response.content.read(_PROBE_BYTES)
+
+    async def _open(self) -> aiohttp.ClientSession:
+        await self._key.refresh()
+        await self._tls.refresh()
+        if self._session is None:  # another call may have opened it meanwhile
+            self._session = self._new_session()
+        return self._session
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        shape: dict[str, Any] = {"limit": 0, "keepalive_timeout": 30}  # the dispatcher limits, not the pool
+        socket = self._backend.unix_socket
+        connector = aiohttp.UnixConnector(str(socket), **shape) if socket else aiohttp.TCPConnector(**shape)
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": "signalbox", "Accept-Encoding": "identity"},
+        )
+
+    def _url(self, path: str) -> URL:
+        url = self._urls.get(path)
+        if url is None:
+            url = self._urls[path] = URL(self.base_url + path)
+        return url
+
+    def _sick(self, reason: str) -> None:
+        self._failed_probes += 1
+        if self._failed_probes >= self._probes.failures_until_sick:
+            if not self.trouble:
+                _log.warning("backend.sick", backend=self.name, reason=reason)
+            self.trouble = reason
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong on the wire, in a few words."""
+    if isinstance(error, TimeoutError):
+        return "no connection in time"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
+        return error.os_error.strerror.lower()
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closed the connection"
+    return str(error) or type(error).__name__

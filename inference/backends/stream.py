@@ -1,0 +1,213 @@
+"""A streamed reply, read chunk by chunk under time limits; closing it closes the request."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import orjson
+
+from inference.backends.dispatch import Lease
+from inference.backends.replica import describe
+from inference.errors import ModelFault
+from inference.settings import TimeoutSettings
+from inference.sse import SseParser, SseTooLarge
+from signalbox.errors import SignalboxError, UpstreamDown
+
+_DONE = b"[DONE]"
+_EOF_WAIT_S = 0.05
+
+
+class Watch:
+    """Fires once: when a wait for data is too long, or the whole call is. One timer, nothing per chunk.
+
+    Only waiting for the server counts; a slow consumer of ours does not make the server late.
+    """
+
+    __slots__ = ("_close", "_end", "_handle", "_limit", "_loop", "_since", "reason")
+
+    def __init__(self, timeouts: TimeoutSettings, close: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._close = close
+        now = self._loop.time()
+        self._end = now + timeouts.total_s
+        self._limit = timeouts.first_token_s
+        self._since: float | None = now
+        self._handle = self._loop.call_later(min(self._limit, timeouts.total_s), self._check)
+        self.reason = ""
+
+    def waits(self) -> None:
+        """A wait for data begins."""
+        self._since = self._loop.time()
+
+    def came(self) -> None:
+        """Data came."""
+        self._since = None
+
+    def between(self, limit_s: float) -> None:
+        """From now on this limit holds for each wait."""
+        self._limit = limit_s
+        self._handle.cancel()
+        self._handle = self._loop.call_later(limit_s, self._check)
+
+    def stop(self) -> None:
+        """Nothing fires any more."""
+        self._handle.cancel()
+
+    def _check(self) -> None:
+        now = self._loop.time()
+        due = self._end if self._since is None else min(self._end, self._since + self._limit)
+        if now >= due:
+            total = now >= self._end
+            self.reason = "the whole answer took too long" if total else f"it sent nothing for {self._limit:g} s"
+            self._close()
+            return
+        ahead = self._limit if self._since is None else due - now
+        self._handle = self._loop.call_later(min(ahead, self._end - now), self._check)
+
+
+class ReplyStream:
+    """The chunks of one accepted request. Always `close` it, also after an error."""
+
+    def __init__(self, response: aiohttp.ClientResponse, lease: Lease, timeouts: TimeoutSettings) -> None:
+        self._response = response
+        self._lease = lease
+        self._parser = SseParser()
+        self._watch = Watch(timeouts, response.close)
+        self._between_s = timeouts.between_chunks_s
+        self._early: list[dict[str, Any]] = []
+        self._finished = False
+        self._done = False
+        self._closed = False
+
+    @property
+    def backend(self) -> str:
+        """Which backend answers."""
+        return self._lease.replica.name
+
+    async def begin(self) -> None:
+        """Read up to the first chunk that carries something; whatever fails before it may be tried elsewhere."""
+        while True:
+            chunks = await self._read()
+            self._early.extend(chunks)
+            if not chunks or any(map(_carries, chunks)):
+                self._watch.between(self._between_s)
+                return
+
+    async def next(self) -> list[dict[str, Any]]:
+        """The chunks of one read from the network; empty at the end. Raises `UpstreamDown` and `ModelFault`."""
+        if self._early:
+            early, self._early = self._early, []
+            return early
+        return await self._read()
+
+    def close(self) -> None:
+        """End the request now, whatever it is doing; a reply read to its end leaves the connection for reuse."""
+        if self._closed:
+            return
+        self._closed = True
+        self._watch.stop()
+        if self._done and self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+        self._lease.release()
+
+    async def _read(self) -> list[dict[str, Any]]:
+        if self._done:
+            return []
+        watch = self._watch
+        watch.waits()
+        try:
+            while True:
+                raw = await self._response.content.readany()
+                if not raw:
+                    self._ended()
+                    return []
+                events = self._parser.feed(raw)
+                if events:
+                    chunks = self._parse(events)
+                    if self._done:
+                        await self._drain()
+                    if chunks or self._done:
+                        return chunks
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._broken(watch.reason or describe(error)) from error
+        except SseTooLarge as error:
+            raise ModelFault(f"The model server {self.backend!r} sent nonsense: {error}") from error
+        finally:
+            watch.came()
+
+    def _parse(self, events: list[bytes]) -> list[dict[str, Any]]:
+        chunks: list[dict[str, Any]] = []
+        for event in events:
+            if event == _DONE:
+                self._done = True
+                break
+            try:
+                chunk = orjson.loads(event)
+            except ValueError as error:
+                raise ModelFault(
+                    f"The model server {self.backend!r} sent a chunk that is not {_expected(event)}.",
+                    hint="The answer up to there stands.",
+                ) from error
+            if not isinstance(chunk, dict):
+                raise ModelFault(f"The model server {self.backend!r} sent a chunk that is not a JSON object.")
+            if "error" in chunk:
+                raise self._broken(_told(chunk["error"]))
+            if not self._finished:
+                self._finished = _finishes(chunk)
+            chunks.append(chunk)
+        return chunks
+
+    def _ended(self) -> None:
+        # A server may leave out [DONE]; one that leaves out the finish reason was cut off.
+        if self._parser.midway or not self._finished:
+            raise self._broken("it ended the stream in the middle of the answer")
+        self._done = True
+
+    async def _drain(self) -> None:
+        # The end of the body usually comes right after [DONE]; having read it, the connection can be used again.
+        if self._response.content.at_eof():
+            return
+        try:
+            async with asyncio.timeout(_EOF_WAIT_S):
+                await self._response.content.readany()
+        except (TimeoutError, aiohttp.ClientError, OSError):
+            return
+
+    def _broken(self, why: str) -> SignalboxError:
+        return UpstreamDown(f"The model server {self.backend!r} failed during the answer: {why}.", hint="Ask again.")
+
+
+def _carries(chunk: dict[str, Any]) -> bool:
+    choices = chunk.get("choices")
+    if not choices:
+        return False
+    choice = choices[0]
+    if not isinstance(choice, dict):
+        return True
+    if choice.get("finish_reason"):
+        return True
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        return False
+    return any(value for key, value in delta.items() if key != "role")
+
+
+def _finishes(chunk: dict[str, Any]) -> bool:
+    choices = chunk.get("choices")
+    return bool(choices) and isinstance(choices[0], dict) and choices[0].get("finish_reason") is not None
+
+
+def _expected(event: bytes) -> str:
+    try:
+        event.decode()
+    except UnicodeDecodeError:
+        return "valid UTF-8"
+    return "valid JSON"
+
+
+def _told(error: Any) -> str:
+    message = error.get("message") if isinstance(error, dict) else error
+    return str(message)[:300].rstrip(".")

@@ -1,0 +1,109 @@
+"""Builds the body of one chat request for one model and purpose."""
+
+import hashlib
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from autogen_core.models import LLMMessage
+from autogen_core.tools import Tool, ToolSchema
+from pydantic import BaseModel
+
+from inference.backends.job import Job
+from inference.contracts import CallScope
+from inference.messages import to_openai
+from inference.schemas import tool_schemas, wire_format, wire_tool
+from inference.settings import ModelSettings
+from inference.telemetry import CallRecord
+from signalbox.errors import Bug
+
+CHAT_PATH = "/v1/chat/completions"
+ToolChoice = Tool | Literal["auto", "required", "none"]
+_OURS = frozenset({"model", "messages", "stream", "stream_options", "tools", "tool_choice", "n", "response_format"})
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request as an agent made it."""
+
+    messages: Sequence[LLMMessage]
+    tools: Sequence[Tool | ToolSchema]
+    tool_choice: ToolChoice
+    json_output: bool | type[BaseModel] | None
+    extra: Mapping[str, Any]
+
+    @property
+    def structured(self) -> bool:
+        """Whether the answer must be JSON."""
+        return bool(self.json_output)
+
+    @property
+    def must_call(self) -> bool:
+        """Whether an answer without a tool call is wrong."""
+        return bool(self.tools) and self.tool_choice not in ("auto", "none")
+
+    def schemas(self) -> dict[str, ToolSchema]:
+        """The schemas of the tools by name."""
+        return {schema["name"]: schema for schema in tool_schemas(self.tools)}
+
+
+def chat_body(ask: Ask, model: ModelSettings, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The body without what depends on the scope; the model's name is set when it is known."""
+    if forbidden := _OURS & ask.extra.keys():
+        raise Bug(f"extra_create_args may not set {sorted(forbidden)}.")
+    vllm = model.dialect == "vllm"
+    loose = vllm and model.grammar == "xgrammar"
+    body: dict[str, Any] = {"messages": to_openai(ask.messages, reasoning=vllm)}
+    if ask.tools:
+        body["tools"] = [wire_tool(schema, loose_strings=loose) for schema in tool_schemas(ask.tools)]
+        body["tool_choice"] = _choice(ask.tool_choice)
+    if isinstance(ask.json_output, type):
+        body["response_format"] = wire_format(ask.json_output, loose_strings=loose)
+    elif ask.json_output:
+        body["response_format"] = {"type": "json_object"}
+    body.update(model.parameters)
+    body.update(parameters)
+    body.update(ask.extra)
+    return body
+
+
+def _choice(choice: ToolChoice) -> Any:
+    if isinstance(choice, str):
+        return choice
+    return {"type": "function", "function": {"name": choice.name}}
+
+
+def chat_job(
+    body: dict[str, Any], *, served_name: str, model: ModelSettings, record: CallRecord, scope: CallScope, stream: bool
+) -> Job:
+    """The body as it is sent, for whom and in which place of the queue."""
+    priority = body.pop("priority", scope.priority)
+    sent = {"model": served_name, **body}
+    if stream:
+        sent["stream"] = True
+        sent["stream_options"] = {"include_usage": True}
+    if model.dialect == "vllm":
+        sent["priority"] = priority
+        sent.setdefault("cache_salt", cache_salt(scope.tenant))
+    else:
+        sent.pop("cache_salt", None)
+        sent.pop("chat_template_kwargs", None)
+    job = Job(CHAT_PATH, orjson.dumps(sent), scope, priority, record)
+    job.headers = headers_for(scope, record)
+    return job
+
+
+def headers_for(scope: CallScope, record: CallRecord) -> dict[str, str]:
+    """What routers and servers read: an opaque session for affinity, a request id, the trace."""
+    headers = record.trace_headers()
+    session = hashlib.sha256(f"{scope.tenant}\x1f{scope.conversation_id}".encode()).hexdigest()
+    headers["X-Session-ID"] = session[:32]
+    headers["X-Request-Id"] = f"{scope.run_id or 'run'}-{uuid.uuid4().hex[:12]}"
+    return headers
+
+
+def cache_salt(tenant: str) -> str:
+    """Keeps one tenant's prefix cache apart from another's, so that timing tells nothing across tenants."""
+    return hashlib.sha256(f"signalbox-cache\x1f{tenant}".encode()).hexdigest()[:32]

@@ -1,0 +1,183 @@
+"""Schemas as they are sent to a model server, and the check of what comes back against the schemas as they are.
+
+A server's grammar is a help, never the proof: every argument object and every structured answer is validated here.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from autogen_core.tools import Tool, ToolSchema
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from pydantic import BaseModel
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from signalbox.errors import UserFault
+
+_MAX_ARGUMENT_BYTES = 256 * 1024
+_LABEL_LENGTH = 64
+_NESTED = ("items", "additionalProperties", "contains", "not", "if", "then", "else", "propertyNames")
+_NESTED_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_NESTED_MAPS = ("properties", "$defs", "definitions", "patternProperties")
+
+
+class Invalid(Exception):
+    """What a model wrote does not fit; the message is written for the model."""
+
+
+def tool_schemas(tools: Sequence[Tool | ToolSchema]) -> list[ToolSchema]:
+    """The schema of each tool, whichever form it came in."""
+    return [tool if isinstance(tool, dict) else tool.schema for tool in tools]
+
+
+def wire_tool(schema: ToolSchema, *, loose_strings: bool) -> dict[str, Any]:
+    """A tool in wire form, strict: without `strict` a server does not enforce the arguments' schema."""
+    parameters = orjson.dumps(schema.get("parameters") or {"type": "object", "properties": {}})
+    function = {
+        "name": schema["name"],
+        "description": schema.get("description", ""),
+        "parameters": _closed(parameters, loose_strings),
+        "strict": True,
+    }
+    return {"type": "function", "function": function}
+
+
+def wire_format(model: type[BaseModel], *, loose_strings: bool) -> dict[str, Any]:
+    """`response_format` for a structured answer."""
+    schema = _closed(orjson.dumps(_schema_of(model)), loose_strings)
+    return {"type": "json_schema", "json_schema": {"name": model.__name__, "strict": True, "schema": schema}}
+
+
+@lru_cache(maxsize=128)
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+@lru_cache(maxsize=1024)
+def _closed(schema: bytes, loose_strings: bool) -> Any:
+    # Shared between calls: treated as read-only from here on.
+    return close_schema(orjson.loads(schema), loose_strings=loose_strings)
+
+
+def close_schema(schema: Any, *, loose_strings: bool) -> Any:
+    """A copy in which no object takes properties that it does not name, unless its schema says that it does.
+
+    loose_strings: also drop the bounds of long strings. xgrammar compiles a bounded string to one without any
+    escape (no quote, no line break), which cripples prose; short labels stay bounded.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    out: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in _NESTED:
+            out[key] = close_schema(value, loose_strings=loose_strings)
+        elif key in _NESTED_LISTS and isinstance(value, list):
+            out[key] = [close_schema(item, loose_strings=loose_strings) for item in value]
+        elif key in _NESTED_MAPS and isinstance(value, dict):
+            out[key] = {name: close_schema(item, loose_strings=loose_strings) for name, item in value.items()}
+        else:
+            out[key] = value
+    if "properties" in out and "additionalProperties" not in out and "allOf" not in out:
+        out["additionalProperties"] = False
+    if loose_strings and out.get("type") == "string" and out.get("maxLength", 0) > _LABEL_LENGTH:
+        out.pop("maxLength")
+        out.pop("minLength", None)
+    return out
+
+
+def check_arguments(name: str, raw: str, schemas: Mapping[str, ToolSchema]) -> str:
+    """The arguments of one call, validated and in canonical JSON; raises `Invalid`."""
+    schema = schemas.get(name)
+    if schema is None:
+        raise Invalid(f"There is no tool {name!r}. The tools are: {', '.join(sorted(schemas))}.")
+    if len(raw) > _MAX_ARGUMENT_BYTES:
+        raise Invalid(f"The arguments of {name!r} are larger than {_MAX_ARGUMENT_BYTES} bytes.")
+    value = parse_json(raw or "{}", what=f"The arguments of {name!r}")
+    if not isinstance(value, dict):
+        raise Invalid(f"The arguments of {name!r} must be a JSON object, not {_kind(value)}.")
+    validator = _validator(orjson.dumps(schema.get("parameters") or {}))
+    try:
+        problems = sorted(validator.iter_errors(value), key=lambda problem: problem.json_path)[:5]
+    except Unresolvable as error:
+        raise UserFault(f"The schema of tool {name!r} refers to {error.ref!r}, which it does not contain.") from error
+    if problems:
+        raise Invalid(f"The arguments of {name!r} do not fit its schema: {_told(problems)}")
+    return orjson.dumps(value).decode()
+
+
+def check_structured(model: type[BaseModel] | None, raw: str) -> str:
+    """A structured answer, validated and in canonical JSON; without a model, any JSON object. Raises `Invalid`."""
+    value = parse_json(_unfenced(raw), what="The reply")
+    if model is None:
+        if not isinstance(value, dict):
+            raise Invalid(f"The reply must be a JSON object, not {_kind(value)}.")
+        return orjson.dumps(value).decode()
+    canonical = orjson.dumps(value)
+    try:
+        model.model_validate_json(canonical)
+    except ValueError as error:  # pydantic's ValidationError, and what validators raise
+        raise Invalid(f"The reply does not fit the schema: {_pydantic_told(error)}") from error
+    return canonical.decode()
+
+
+def parse_json(raw: str, *, what: str) -> Any:
+    """JSON as the standard has it (no NaN), except that raw control characters in strings are tolerated.
+
+    xgrammar lets a model write them; refusing them would cost a retry for a tab.
+    """
+    try:
+        return orjson.loads(raw)
+    except ValueError as error:
+        import json  # the tolerant way, rarely taken
+
+        def refuse(constant: str) -> Any:
+            raise ValueError(f"{constant} is not JSON")
+
+        try:
+            value = json.loads(raw, strict=False, parse_constant=refuse)
+            orjson.dumps(value)  # numbers and strings that cannot be written back are refused here
+        except (ValueError, TypeError, RecursionError):
+            raise Invalid(f"{what} is not valid JSON: {error}.") from error
+        return value
+
+
+def _unfenced(raw: str) -> str:
+    text = raw.strip()
+    if text.startswith("```") and text.endswith("```") and "\n" in text:
+        return text[text.index("\n") + 1 : -3].strip()
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _validator(schema: bytes) -> Validator:
+    parsed = orjson.loads(schema)
+    kind = validator_for(parsed, default=Draft202012Validator)
+    try:
+        kind.check_schema(parsed)
+    except SchemaError as error:
+        raise UserFault(f"A tool's input schema is not valid JSON Schema: {error.message}.") from error
+    # An empty registry: a tool's schema must not make us fetch URLs.
+    return kind(parsed, registry=Registry())
+
+
+def _told(problems: Sequence[ValidationError]) -> str:
+    return "; ".join(f"{problem.json_path}: {problem.message[:300]}" for problem in problems) + "."
+
+
+def _pydantic_told(error: ValueError) -> str:
+    from pydantic import ValidationError as PydanticError
+
+    if not isinstance(error, PydanticError):
+        return f"{error}"[:600]
+    told = [f"{'.'.join(map(str, item['loc'])) or '$'}: {item['msg']}" for item in error.errors(include_url=False)[:5]]
+    return "; ".join(told) + "."
+
+
+def _kind(value: Any) -> str:
+    names = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    return names.get(type(value), "null")
