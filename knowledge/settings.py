@@ -1,8 +1,8 @@
 """Settings of the knowledge layer: how documents come in, and how passages are found."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 
 class _Settings(BaseModel):
@@ -32,13 +32,16 @@ class ParseSettings(_Settings):
 class ChunkSettings(_Settings):
     """How documents are cut into passages."""
 
-    max_tokens: int = Field(default=256, ge=32, description="A section above this is split; the embedder truncates here.")
+    max_tokens: int = Field(
+        default=256, ge=32, description="A section above this is split; the embedder truncates here."
+    )
 
 
 class IngestSettings(_Settings):
     """How sources are read, parsed and cut."""
 
     parallel: int = Field(default=8, ge=1, le=256, description="Documents in work at once.")
+    region: str = Field(default="", description="Where this store is; documents tagged for another region stay out.")
     read_timeout_s: float = Field(default=60.0, gt=0)
     store_timeout_s: float = Field(default=300.0, gt=0, description="Deadline of one write to the record.")
     allow_emptying: bool = Field(default=False, description="Whether an empty source removes all that came from it.")
@@ -47,7 +50,78 @@ class IngestSettings(_Settings):
     chunk: ChunkSettings = ChunkSettings()
 
 
+class EmbeddingSettings(_Settings):
+    """What turns texts into vectors: the model on this machine, or a server that speaks `/v1/embeddings`."""
+
+    engine: Literal["minilm", "openai"] = "minilm"
+    threads: int = Field(default=2, ge=1, le=64)
+    batch_texts: int = Field(default=32, ge=1, le=1024)
+    max_tokens: int = Field(default=256, ge=32, le=512, description="A text is cut here (minilm).")
+    base_url: str = Field(default="", description="Of the server, ending in /v1 (openai).")
+    model: str = Field(default="", description="Name of the model on the server (openai).")
+    api_key: SecretStr | None = None
+    dimensions: int = Field(default=1024, ge=8, description="Width of the server's vectors (openai).")
+    timeout_s: float = Field(default=30.0, gt=0)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.engine == "openai" and not (self.base_url and self.model):
+            raise ValueError("embedding.engine 'openai' needs base_url and model")
+        return self
+
+
+class RerankSettings(_Settings):
+    """How the best candidates are ordered anew: by their sentences, or by a server that speaks `/rerank`."""
+
+    top: int = Field(default=30, ge=0, le=200, description="Candidates that are ordered anew; 0 switches it off.")
+    sentence_weight: float = Field(default=0.4, ge=0, le=1, description="Share of the best sentence in the new score.")
+    url: str = Field(default="", description="Full address of a rerank endpoint; empty: by sentences alone.")
+    model: str = ""
+    api_key: SecretStr | None = None
+    timeout_s: float = Field(default=5.0, gt=0, description="After this the order by sentences stands.")
+
+
+class ChromaSettings(_Settings):
+    """Where the dense index lives: in this process by default, or in a Chroma server."""
+
+    url: str = Field(default="", description="Of a `chroma run` server, https for TLS; empty: inside this process.")
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="Sent to the server (a proxy's token).")
+    ef_search: int = Field(default=200, ge=10, le=5_000, description="Width of the graph search; 400 above 50k chunks.")
+    ef_construction: int = Field(default=200, ge=10, le=5_000)
+    max_neighbors: int = Field(default=16, ge=4, le=128)
+    timeout_s: float = Field(default=20.0, gt=0)
+
+
+class RetrievalSettings(_Settings):
+    """How passages are stored, found and checked."""
+
+    database_url: str = Field(default="", description="Of the record; empty: SQLite in the data folder.")
+    realm: str = Field(
+        default="main",
+        pattern=r"^[a-z0-9-]{1,24}$",
+        description="Region of this store; documents tagged for another are refused.",
+    )
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    chroma: ChromaSettings = ChromaSettings()
+    rerank: RerankSettings = RerankSettings()
+    candidates: int = Field(default=100, ge=10, le=1_000, description="From each index.")
+    dense_weight: float = Field(default=0.65, ge=0, le=1, description="The rest is the lexical index's.")
+    per_document: int = Field(default=3, ge=1, le=100, description="Passages of one document before others get a turn.")
+    group_parents: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Nested groups: members of the key are members of these as well."
+    )
+    audit_days: int = Field(default=90, ge=1, description="How long the record of retrievals is kept.")
+    self_queries: int = Field(default=50, ge=0, description="Vectors that the integrity job asks back, per index.")
+
+
 class KnowledgeSettings(_Settings):
     """Everything that the knowledge layer can be told."""
 
     ingest: IngestSettings = IngestSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+
+    @model_validator(mode="after")
+    def _one_region(self) -> Self:
+        if self.ingest.region != self.retrieval.region:
+            raise ValueError("knowledge.ingest.region and knowledge.retrieval.region must be the same")
+        return self

@@ -9,5 +9,15 @@ from knowledge.ingest.contracts import (
     Quarantined,
     Record,
 )
+from knowledge.ingest.pipeline import IngestPipeline
 
-__all__ = ["IngestProgress", "IngestReport", "KnownDocument", "NearDuplicate", "OnProgress", "Quarantined", "Record"]
+__all__ = [
+    "IngestPipeline",
+    "IngestProgress",
+    "IngestReport",
+    "KnownDocument",
+    "NearDuplicate",
+    "OnProgress",
+    "Quarantined",
+    "Record",
+]

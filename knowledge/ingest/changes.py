@@ -1,0 +1,107 @@
+"""What is new, changed, moved or gone, told from what the record remembers."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from knowledge.contracts import SourceItem, document_id_of
+from knowledge.ingest.contracts import KnownDocument
+from knowledge.settings import IngestSettings
+
+PIPELINE_VERSION = 1
+"""Raised whenever the same bytes would now give other text or passages: everything is then taken again."""
+
+_PART = "#/"
+
+
+def part_uri(uri: str, path: str) -> str:
+    """Where a part of a file is, such as an attachment; the file itself for an empty path."""
+    return f"{uri}{_PART}{quote(path)}" if path else uri
+
+
+def is_part(uri: str) -> bool:
+    """Whether a uri names something inside of a file."""
+    return _PART in uri
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """The fingerprint that the record keeps: the item's own, how it was processed, and how it was labelled."""
+
+    item: str
+    pipeline: str
+    labels: str
+
+    def __str__(self) -> str:
+        return f"{self.item}|{self.pipeline}|{self.labels}"
+
+    @classmethod
+    def of(cls, item: SourceItem, settings: IngestSettings) -> "Stamp":
+        """The stamp that an item would get now."""
+        pipeline = _digest(PIPELINE_VERSION, settings.chunk.max_tokens, settings.parse.ocr, settings.parse.macros)
+        labels = _digest(sorted(item.access.allow), sorted(item.access.deny), item.tags, item.region)
+        return cls(item.fingerprint, pipeline, labels)
+
+    @classmethod
+    def read(cls, text: str) -> "Stamp":
+        """The stamp in a record's fingerprint; a foreign one equals none."""
+        item, pipeline, labels = text.rsplit("|", 2) if text.count("|") >= 2 else (text, "", "")
+        return cls(item, pipeline, labels)
+
+
+class Inventory:
+    """What the record knows of one source, set against what the source has now."""
+
+    def __init__(self, known: dict[str, KnownDocument], items: Iterable[SourceItem], tenant: str) -> None:
+        self._known = dict(known)
+        self._tenant = tenant
+        self._parts: dict[str, list[str]] = {}
+        for uri in known:
+            if is_part(uri):
+                self._parts.setdefault(uri.split(_PART, maxsplit=1)[0], []).append(uri)
+        self._ids = {document.document_id: uri for uri, document in known.items()}
+        present = {item.uri for item in items}
+        roots = {uri if not is_part(uri) else uri.split(_PART, maxsplit=1)[0] for uri in known}
+        self._missing = {uri: known.get(uri) for uri in sorted(roots - present)}
+        self._by_content: dict[str, list[str]] = {}
+        for uri, document in self._missing.items():
+            if document is not None:
+                self._by_content.setdefault(document.content_sha256, []).append(uri)
+
+    def get(self, uri: str) -> KnownDocument | None:
+        """What is known of a file."""
+        return self._known.get(uri)
+
+    def tree(self, uri: str) -> dict[str, KnownDocument]:
+        """A file and its parts, by uri, as far as they are known."""
+        uris = [*self._parts.get(uri, ()), uri]
+        return {known: self._known[known] for known in uris if known in self._known}
+
+    def claim_moved(self, content_sha256: str, pipeline: str) -> str | None:
+        """The uri of a file that is gone from there and has this content; each is given out once."""
+        for uri in self._by_content.get(content_sha256, ()):
+            document = self._missing.get(uri)
+            if document is not None and Stamp.read(document.fingerprint).pipeline == pipeline:
+                del self._missing[uri]
+                return uri
+        return None
+
+    def gone(self) -> list[str]:
+        """Files that were neither found nor moved."""
+        return list(self._missing)
+
+    def id_for(self, uri: str) -> str:
+        """The document's id: as it was, or a new one; never that of a document that has moved away from here."""
+        if uri in self._known:
+            return self._known[uri].document_id
+        attempt = 0
+        while True:
+            document_id = document_id_of(self._tenant, uri if attempt == 0 else f"{uri}\n{attempt}")
+            if self._ids.setdefault(document_id, uri) == uri:
+                return document_id
+            attempt += 1
+
+
+def _digest(*values: object) -> str:
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:12]

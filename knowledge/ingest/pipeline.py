@@ -1,0 +1,317 @@
+"""One run over one source: list, compare, read, parse, cut, keep. Resumable at each document.
+
+A file's fingerprint reaches the record with the last of its parts, so a run that dies anywhere is completed by the
+next one: what was kept is skipped, what was half done is done again.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from knowledge.chunk import chunk_document, estimate_tokens
+from knowledge.contracts import AccessRule, Chunk, Connector, ParsedDocument, SourceItem, StoredDocument
+from knowledge.duplicates import DuplicateFinder, sketch_of
+from knowledge.ingest.changes import Inventory, Stamp, part_uri
+from knowledge.ingest.contracts import (
+    CountTokens,
+    IngestReport,
+    KnownDocument,
+    NearDuplicate,
+    OnProgress,
+    Quarantined,
+    Record,
+)
+from knowledge.ingest.tally import Tally
+from knowledge.parse.pool import Parsed, ParsedPart, ParserPool
+from knowledge.settings import IngestSettings
+from knowledge.sources.access import narrow
+from signalbox.errors import SignalboxError, ToolFault
+
+_log = structlog.get_logger(__name__)
+
+
+class IngestPipeline:
+    """Brings sources into a record; one pipeline serves any number of runs."""
+
+    def __init__(
+        self,
+        record: Record,
+        parser: ParserPool,
+        settings: IngestSettings | None = None,
+        count_tokens: CountTokens = estimate_tokens,
+    ) -> None:
+        self._record = record
+        self._parser = parser
+        self._settings = settings or IngestSettings()
+        self._count_tokens = count_tokens
+
+    async def run(
+        self,
+        connector: Connector,
+        *,
+        dry_run: bool = False,
+        on_progress: OnProgress | None = None,
+        tenant: str = "default",
+    ) -> IngestReport:
+        """Make the record hold what the source has now; a dry run reads and parses but writes nothing.
+
+        Raises `UserFault` where the source itself is wrong; a file that cannot be taken is quarantined instead.
+        """
+        known = await self._record.known(connector.name)
+        items = [item async for item in connector.items()]
+        tally = Tally(connector.name, len(items), dry_run, on_progress)
+        run = _Run(
+            connector=connector,
+            record=None if dry_run else self._record,
+            parser=self._parser,
+            settings=self._settings,
+            count_tokens=self._count_tokens,
+            tenant=tenant,
+            inventory=Inventory(known, items, tenant),
+            tally=tally,
+            finder=DuplicateFinder(self._settings.near_duplicate_similarity),
+        )
+        await run.take_all(items, known)
+        report = tally.report()
+        if not dry_run:
+            await self._record.finish(connector.name, report)
+        _log.info(
+            "ingest_finished",
+            source=connector.name,
+            dry_run=dry_run,
+            taken=report.taken,
+            changed=report.changed,
+            moved=report.moved,
+            unchanged=report.unchanged,
+            removed=report.removed,
+            quarantined=len(report.quarantined),
+            chunks=report.chunks,
+            seconds=report.seconds,
+        )
+        return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the steps of one run share."""
+
+    connector: Connector
+    record: Record | None
+    parser: ParserPool
+    settings: IngestSettings
+    count_tokens: CountTokens
+    tenant: str
+    inventory: Inventory
+    tally: Tally
+    finder: DuplicateFinder
+
+    async def take_all(self, items: list[SourceItem], known: dict[str, KnownDocument]) -> None:
+        """Every item, a bounded number at once; then forget what is gone."""
+        for uri, document in known.items():
+            self.finder.add(document.document_id, uri, document.sketch, document.access)
+        self.tally.tell("")
+        waiting = iter(items)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(self.settings.parallel, len(items))):
+                    group.create_task(self._take_some(waiting))
+        except* SignalboxError as failures:
+            raise _first(failures) from failures
+        await self._forget_gone(empty=not items)
+
+    async def _take_some(self, waiting: Iterator[SourceItem]) -> None:
+        for item in waiting:
+            await self._take(item)
+            self.tally.finished(item.document)
+
+    async def _take(self, item: SourceItem) -> None:
+        stamp = Stamp.of(item, self.settings)
+        known = self.inventory.get(item.uri)
+        if known is not None and known.fingerprint == str(stamp):
+            self.tally.unchanged += 1
+            return
+        try:
+            if item.region and item.region != self.settings.region:
+                raise ToolFault(f"It belongs to the region {item.region!r}, this store to {self.settings.region!r}.")
+            data = await self._read(item)
+            sha = await asyncio.to_thread(_sha256, data)
+            if known is not None and known.content_sha256 == sha:
+                before = Stamp.read(known.fingerprint)
+                if before.pipeline == stamp.pipeline:
+                    await self._relabel(item, item.uri, stamp, data)
+                    self._count_relabelled(before, stamp)
+                    return
+            elif known is None and (old := self.inventory.claim_moved(sha, stamp.pipeline)) is not None:
+                await self._relabel(item, old, stamp, data)
+                self.tally.moved += 1
+                return
+            await self._keep(item, stamp, await self.parser.parse(item.document, data))
+        except ToolFault as fault:
+            await self._leave_out(item, fault, known)
+
+    def _count_relabelled(self, before: Stamp, now: Stamp) -> None:
+        if before.labels == now.labels:
+            self.tally.unchanged += 1
+        else:
+            self.tally.changed += 1
+
+    async def _read(self, item: SourceItem) -> bytes:
+        limit = self.settings.parse.max_bytes
+        if item.size_bytes > limit:
+            raise ToolFault(f"It is larger than {limit // 1_000_000} MB.")
+        try:
+            async with asyncio.timeout(self.settings.read_timeout_s):
+                return await self.connector.read(item)
+        except TimeoutError as error:
+            raise ToolFault(
+                f"Reading it took longer than {self.settings.read_timeout_s:g} s.", retryable=True
+            ) from error
+
+    async def _relabel(self, item: SourceItem, old_uri: str, stamp: Stamp, data: bytes) -> None:
+        """Same content under another name, time or access rule; only a new access rule makes us parse it again."""
+        tree = self.inventory.tree(old_uri)
+        access = {uri: document.access for uri, document in tree.items()}
+        if Stamp.read(tree[old_uri].fingerprint).labels != stamp.labels:
+            parsed = await self.parser.parse(item.document, data)
+            access |= {part_uri(old_uri, part.path): rule for part, rule in _effective(item, parsed)}
+        for uri, document in tree.items():
+            inside = uri.removeprefix(old_uri)
+            if self.record is not None:
+                async with asyncio.timeout(self.settings.store_timeout_s):
+                    await self.record.touch(
+                        document.document_id,
+                        fingerprint=str(stamp),
+                        access=access[uri],
+                        document=f"{item.document}{_path_in(inside)}",
+                        uri=f"{item.uri}{inside}",
+                    )
+
+    async def _keep(self, item: SourceItem, stamp: Stamp, parsed: Parsed) -> None:
+        """Write what came out of a file, the file itself last; forget parts that it no longer has."""
+        before = self.inventory.tree(item.uri)
+        kept: set[str] = set()
+        for part, access in _effective(item, parsed):
+            path = f"{item.document}/{part.path}" if part.path else item.document
+            if part.document is None:
+                await self._quarantine(item.model_copy(update={"document": path}), part.reason)
+                continue
+            uri = part_uri(item.uri, part.path)
+            kept.add(uri)
+            self.tally.warnings.extend(f"{path}: {warning}" for warning in part.document.warnings)
+            if not (part.document.access is None or access.allow):
+                self.tally.warnings.append(f"{path}: nobody may see it; its access rule excludes everybody.")
+            await self._put(item, stamp, part, access, path)
+        await self._remove([document for uri, document in before.items() if uri not in kept])
+        if item.uri in before:
+            self.tally.changed += 1
+        else:
+            self.tally.taken += 1
+
+    async def _put(self, item: SourceItem, stamp: Stamp, part: ParsedPart, access: AccessRule, path: str) -> None:
+        document = part.document
+        assert document is not None
+        uri = part_uri(item.uri, part.path)
+        document_id = self.inventory.id_for(uri)
+        chunks, sketch = await asyncio.to_thread(self._cut, document, document_id)
+        twin = self.finder.find(document_id, sketch, access)
+        self.finder.add(document_id, path, sketch, access)
+        if twin is not None:
+            self.tally.near_duplicates.append(
+                NearDuplicate(document=path, of=twin.document, similarity=round(twin.similarity, 2))
+            )
+        self.tally.chunks += len(chunks)
+        if self.record is None:
+            return
+        stored = StoredDocument(
+            document_id=document_id,
+            tenant=self.tenant,
+            source=item.source,
+            document=path,
+            uri=uri,
+            title=document.title,
+            media_type=document.media_type,
+            content_sha256=part.sha256,
+            fingerprint=str(stamp),
+            size_bytes=part.size_bytes,
+            access=access,
+            language=document.language,
+            modified=document.modified or item.modified,
+            authors=document.authors,
+            keywords=document.keywords,
+            tags=item.tags,
+            region=item.region,
+            summary=document.summary,
+            near_duplicate_of=twin.document_id if twin else None,
+            sketch=sketch,
+        )
+        async with asyncio.timeout(self.settings.store_timeout_s):
+            await self.record.put(stored, chunks, document.text)
+
+    def _cut(self, document: ParsedDocument, document_id: str) -> tuple[tuple[Chunk, ...], str]:
+        chunks = chunk_document(
+            document, document_id, max_tokens=self.settings.chunk.max_tokens, count_tokens=self.count_tokens
+        )
+        return chunks, sketch_of(document.text)
+
+    async def _leave_out(self, item: SourceItem, fault: ToolFault, known: KnownDocument | None) -> None:
+        """A file that could not be had just now keeps its last version; one that was refused does not."""
+        if fault.retryable and known is not None:
+            self.tally.warnings.append(f"{item.document}: {fault.message} The version of the last run was kept.")
+            self.tally.unchanged += 1
+            return
+        await self._quarantine(item, fault.message)
+        await self._remove(list(self.inventory.tree(item.uri).values()))
+
+    async def _quarantine(self, item: SourceItem, reason: str) -> None:
+        self.tally.quarantined.append(Quarantined(document=item.document, reason=reason))
+        if self.record is not None:
+            async with asyncio.timeout(self.settings.store_timeout_s):
+                await self.record.quarantine(item, reason)
+
+    async def _forget_gone(self, *, empty: bool) -> None:
+        gone = self.inventory.gone()
+        if empty and gone and not self.settings.allow_emptying:
+            self.tally.warnings.append(
+                f"The source is empty now. The {len(gone)} documents known from it were kept; "
+                "set allow_emptying to have them removed."
+            )
+            return
+        for uri in gone:
+            await self._remove(list(self.inventory.tree(uri).values()))
+            self.tally.removed += 1
+
+    async def _remove(self, documents: list[KnownDocument]) -> None:
+        if self.record is not None:
+            for document in documents:
+                async with asyncio.timeout(self.settings.store_timeout_s):
+                    await self.record.remove(document.document_id)
+
+
+def _effective(item: SourceItem, parsed: Parsed) -> Iterator[tuple[ParsedPart, AccessRule]]:
+    """Each part with who may see it: the source's rule, narrowed by the file's and by the part's own."""
+    root = parsed.parts[-1].document
+    whole = narrow(item.access, root.access if root else None)
+    for part in parsed.parts:
+        yield part, narrow(whole, part.document.access if part.path and part.document else None)
+
+
+def _path_in(fragment: str) -> str:
+    from urllib.parse import unquote
+
+    return unquote(fragment.removeprefix("#")) if fragment else ""
+
+
+def _first(failures: BaseExceptionGroup[SignalboxError]) -> SignalboxError:
+    for failure in failures.exceptions:
+        if isinstance(failure, SignalboxError):
+            return failure
+        if isinstance(failure, BaseExceptionGroup):
+            return _first(failure)
+    raise AssertionError("An exception group is never empty.")
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,105 @@
+"""What a worker may not do, enforced in the worker itself: limits of the kernel and an audit hook.
+
+The hook cannot be removed once it is set. It refuses sockets, other programs, writing, and reading outside of the
+interpreter's own libraries. Where the kernel allows it, the worker also leaves the network altogether.
+"""
+
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+_CLONE_NEWUSER = 0x10000000
+_CLONE_NEWNET = 0x40000000
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_REFUSED = (
+    "socket.",
+    "os.exec",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+    "os.fork",
+    "os.kill",
+    "ftplib.",
+    "smtplib.",
+)
+_CHANGES = frozenset(
+    {"os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate"}
+)
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def confine(memory_bytes: int, *, programs: tuple[str, ...] = ()) -> None:
+    """Give up, for the rest of this process, what parsing does not need; `programs` may still be started."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _lower(resource.RLIMIT_FSIZE, 0)
+    _lower(resource.RLIMIT_AS, memory_bytes)
+    _lower(resource.RLIMIT_NOFILE, 64)
+    if sys.platform == "linux":
+        _leave_the_network()
+    _refuse(programs)
+
+
+def allow_cpu(seconds: int) -> None:
+    """Let this process use so many more seconds of CPU; beyond them the kernel ends it."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + seconds + 1
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _lower(what: int, to: int) -> None:
+    _, hard = resource.getrlimit(what)
+    limit = to if hard == resource.RLIM_INFINITY else min(to, hard)
+    resource.setrlimit(what, (limit, limit))
+
+
+def _leave_the_network() -> None:
+    """An empty network of its own, no new privileges, and death together with the parent; each as far as allowed."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # refused in many containers: the audit hook remains
+
+
+def _refuse(programs: tuple[str, ...]) -> None:
+    here = Path(__file__).resolve().parent.parent
+    readable = tuple(
+        {
+            f"{os.path.realpath(root)}/"
+            for root in (
+                sys.prefix,
+                sys.base_prefix,
+                here,
+                here.parent / "signalbox",
+                "/usr/lib",
+                "/usr/share",
+                "/proc/self",
+            )
+        }
+        | {f"{root}/" for root in (sys.prefix, sys.base_prefix)}
+    )
+    files = frozenset({"/dev/null", "/dev/urandom", "/etc/mime.types", "/etc/localtime"})
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open":
+            path, _mode, flags = arguments
+            if isinstance(flags, int) and flags & _WRITING and path != "/dev/null":
+                raise PermissionError(f"A parser may not write: {path!r}.")
+            if isinstance(path, str | bytes | os.PathLike):
+                real = os.path.realpath(os.fsdecode(path))
+                if real not in files and not real.startswith(readable):
+                    raise PermissionError(f"A parser may not read {real!r}.")
+        elif event == "subprocess.Popen":
+            if arguments[0] not in programs:
+                raise PermissionError("A parser may not start programs.")
+        elif event in _CHANGES or (event.startswith(_REFUSED) and not programs):
+            raise PermissionError(f"A parser may not use {event!r}.")
+        elif event.startswith("socket."):
+            raise PermissionError("A parser has no network.")
+
+    sys.addaudithook(hook)

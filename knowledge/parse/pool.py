@@ -1,0 +1,224 @@
+"""A pool of confined parser processes: reused from file to file, killed and replaced when one exceeds its limits."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from knowledge.contracts import ParsedDocument
+from knowledge.parse.wire import LENGTH, MAX_REPLY_BYTES, frame, unpack
+from knowledge.settings import ParseSettings
+from signalbox.errors import Bug, ToolFault
+
+_log = structlog.get_logger(__name__)
+_ROOT = Path(__file__).resolve().parents[2]
+_START_TIMEOUT_S = 30.0
+_LIMITS = {
+    "cpu_s",
+    "memory_bytes",
+    "max_bytes",
+    "max_unpacked_bytes",
+    "max_ratio",
+    "max_entries",
+    "max_depth",
+    "max_pages",
+    "max_characters",
+    "macros",
+    "ocr",
+    "ocr_languages",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPart:
+    """The file itself (`path` is empty) or something in it, such as an attachment; either a document or a reason."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+    document: ParsedDocument | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """All that came out of a file: its parts first, the file itself last."""
+
+    parts: tuple[ParsedPart, ...]
+
+
+class ParserPool:
+    """Parses files in `settings.workers` processes; `async with` ends them."""
+
+    def __init__(self, settings: ParseSettings | None = None) -> None:
+        self._settings = settings or ParseSettings()
+        self._free: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
+        for _ in range(self._settings.workers):
+            self._free.put_nowait(None)
+        self._all: set[_Worker] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all workers; a file in work fails with `ToolFault`."""
+        workers, self._all = self._all, set()
+        await asyncio.gather(*(worker.kill() for worker in workers))
+
+    async def parse(self, name: str, data: bytes) -> Parsed:
+        """What the file says; raises `ToolFault` with the reason where it cannot be taken."""
+        if len(data) > self._settings.max_bytes:
+            raise ToolFault(f"It is larger than {self._settings.max_bytes // 1_000_000} MB.")
+        async with self._worker() as worker:
+            reply = await worker.ask(PurePosixPath(name).name, data)
+        if "reason" in reply:
+            raise ToolFault(reply["reason"])
+        return Parsed(tuple(_part(part) for part in reply["parts"]))
+
+    @contextlib.asynccontextmanager
+    async def _worker(self) -> AsyncIterator["_Worker"]:
+        worker = await self._free.get()
+        try:
+            if worker is None or not worker.usable:
+                worker = await _Worker.start(self._settings)
+                self._all.add(worker)
+            yield worker
+        finally:
+            if worker is not None and not worker.usable:
+                self._all.discard(worker)
+                await asyncio.shield(worker.kill())
+                worker = None
+            self._free.put_nowait(worker)
+
+
+class _Worker:
+    """One process; `usable` is false once it was killed, died or has served its share."""
+
+    def __init__(self, process: asyncio.subprocess.Process, settings: ParseSettings) -> None:
+        self._process = process
+        self._settings = settings
+        self._left = settings.files_per_worker
+
+    @classmethod
+    async def start(cls, settings: ParseSettings) -> "_Worker":
+        tesseract = shutil.which("tesseract") if settings.ocr else None
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-B",
+            "-m",
+            "knowledge.parse.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            cwd=_ROOT,
+            env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "OMP_THREAD_LIMIT": "1"},
+            start_new_session=True,
+        )
+        worker = cls(process, settings)
+        limits = settings.model_dump(include=_LIMITS) | {"ocr": tesseract is not None}
+        worker._write(frame({"limits": limits, "programs": [tesseract] if tesseract else []}))
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                await worker._reply()
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
+            await worker.kill()
+            raise Bug(
+                f"The parser process does not start (exit code {process.returncode}).",
+                hint=f"Run `{sys.executable} -m knowledge.parse.worker < /dev/null` to see why.",
+            ) from error
+        except asyncio.CancelledError:
+            await asyncio.shield(worker.kill())
+            raise
+        return worker
+
+    @property
+    def usable(self) -> bool:
+        return self._left > 0 and self._process.returncode is None
+
+    async def ask(self, name: str, data: bytes) -> dict[str, Any]:
+        """The worker's reply on one file, or the reason why there is none."""
+        self._left -= 1
+        try:
+            async with asyncio.timeout(self._settings.timeout_s):
+                return await self._exchange(name, data)
+        except TimeoutError:
+            self._left = 0
+            return {"reason": f"Reading it took longer than {self._settings.timeout_s:g} s."}
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self._left = 0
+            return {"reason": await self._obituary()}
+        except asyncio.CancelledError:
+            self._left = 0  # a reply is on its way that nobody will fetch
+            raise
+
+    async def _exchange(self, name: str, data: bytes) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        self._write(frame({"name": name, "size": len(data)}))
+        self._write(data)
+        await self._process.stdin.drain()
+        return await self._reply()
+
+    async def _reply(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        size = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))[0]
+        if size > MAX_REPLY_BYTES:
+            self._left = 0
+            return {"reason": "It holds more text than can be taken."}
+        reply = unpack(await self._process.stdout.readexactly(size))
+        if reply.get("exit"):
+            self._left = 0
+        return reply
+
+    def _write(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(data)
+
+    async def _obituary(self) -> str:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(5):
+                await self._process.wait()
+        code = self._process.returncode
+        _log.warning("parser_died", code=code)
+        if code == -signal.SIGXCPU:
+            return f"Reading it took more than {self._settings.cpu_s} s of CPU time."
+        return f"The parser broke on it ({_name_of(code)}); the file is damaged or hostile."
+
+    async def kill(self) -> None:
+        """End the process now and wait for it."""
+        self._left = 0
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await self._process.wait()
+
+
+def _name_of(code: int | None) -> str:
+    if code is not None and code < 0:
+        with contextlib.suppress(ValueError):
+            return signal.Signals(-code).name
+    return f"exit code {code}"
+
+
+def _part(raw: dict[str, Any]) -> ParsedPart:
+    fields = raw.get("document")
+    document = None
+    if fields is not None:
+        document = ParsedDocument.model_validate(fields)
+    return ParsedPart(raw["path"], raw["sha256"], raw["size_bytes"], document, raw.get("reason", ""))

@@ -1,0 +1,56 @@
+"""The process that reads untrusted files: `python -m knowledge.parse.worker`, one file after the other.
+
+The first frame on stdin holds the limits; each further one names a file and its size, followed by its bytes.
+"""
+
+import os
+import sys
+from typing import Any, BinaryIO
+
+from knowledge.parse.confine import allow_cpu, confine
+from knowledge.parse.dispatch import Reading
+from knowledge.parse.draft import Limits, ParseFault
+from knowledge.parse.wire import frame, read_frame
+
+
+def main() -> None:
+    """Serve until stdin closes."""
+    commands = sys.stdin.buffer
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # a library that prints must not spoil the frames
+    hello = read_frame(commands)
+    if hello is None:
+        return
+    limits = Limits(**hello["limits"])
+    programs = tuple(hello.get("programs", ()))
+    confine(limits.memory_bytes, programs=programs)
+    _send(replies, {"ready": True})
+    while (request := read_frame(commands)) is not None:
+        reply = _serve(request, commands, limits)
+        _send(replies, reply)
+        if reply.get("exit"):
+            return
+
+
+def _send(replies: BinaryIO, message: dict[str, Any]) -> None:
+    replies.write(frame(message))
+    replies.flush()
+
+
+def _serve(request: dict[str, Any], commands: BinaryIO, limits: Limits) -> dict[str, Any]:
+    try:
+        data = commands.read(request["size"])
+        allow_cpu(limits.cpu_s)
+        reading = Reading(limits)
+        reading.read(request["name"], data)
+    except ParseFault as fault:
+        return {"reason": str(fault)}
+    except MemoryError:
+        return {"reason": f"It needs more than {limits.memory_bytes // 1_000_000} MB of memory to read.", "exit": True}
+    except Exception as error:  # noqa: BLE001  (the task root of a file: whatever a library throws is its verdict)
+        return {"reason": f"It is damaged or not supported: {type(error).__name__}: {str(error)[:200]}"}
+    return {"parts": reading.parts}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""A record in memory: the pipeline's view of the store, for tests that look at what was written."""
+
+from collections.abc import Sequence
+
+from knowledge.contracts import AccessRule, Chunk, SourceItem, StoredDocument
+from knowledge.ingest import IngestReport, KnownDocument
+
+
+class MemoryRecord:
+    """Keeps documents by id and remembers every call."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, StoredDocument] = {}
+        self.chunks: dict[str, tuple[Chunk, ...]] = {}
+        self.texts: dict[str, str] = {}
+        self.left_out: dict[str, str] = {}
+        self.reports: list[IngestReport] = []
+        self.calls: list[str] = []
+
+    async def known(self, source: str) -> dict[str, KnownDocument]:
+        return {
+            document.uri: KnownDocument(
+                document_id=document.document_id,
+                fingerprint=document.fingerprint,
+                content_sha256=document.content_sha256,
+                access=document.access,
+                sketch=document.sketch,
+            )
+            for document in self.documents.values()
+            if document.source == source
+        }
+
+    async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
+        self.calls.append(f"put {document.document}")
+        self.documents[document.document_id] = document
+        self.chunks[document.document_id] = tuple(chunks)
+        self.texts[document.document_id] = text
+
+    async def touch(self, document_id: str, *, fingerprint: str, access: AccessRule, document: str, uri: str) -> None:
+        self.calls.append(f"touch {document}")
+        self.documents[document_id] = self.documents[document_id].model_copy(
+            update={"fingerprint": fingerprint, "access": access, "document": document, "uri": uri}
+        )
+
+    async def remove(self, document_id: str) -> None:
+        document = self.documents.pop(document_id)
+        self.calls.append(f"remove {document.document}")
+        del self.chunks[document_id], self.texts[document_id]
+
+    async def quarantine(self, item: SourceItem, reason: str) -> None:
+        self.calls.append(f"quarantine {item.document}")
+        self.left_out[item.document] = reason
+
+    async def finish(self, source: str, report: IngestReport) -> None:
+        self.reports.append(report)
+
+    def paths(self) -> set[str]:
+        return {document.document for document in self.documents.values()}
+
+    def text_of(self, path: str) -> str:
+        return next(self.texts[key] for key, document in self.documents.items() if document.document == path)
+
+    def document_at(self, path: str) -> StoredDocument:
+        return next(document for document in self.documents.values() if document.document == path)

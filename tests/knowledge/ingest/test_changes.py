@@ -1,0 +1,159 @@
+"""What a second run over a folder sees: nothing, a change, a move, a deletion."""
+
+import os
+from pathlib import Path
+
+import pytest
+from memory_record import MemoryRecord
+
+from knowledge.contracts import AccessRule
+from knowledge.ingest import IngestPipeline, IngestProgress
+from knowledge.parse.pool import ParserPool
+from knowledge.settings import IngestSettings
+from knowledge.sources import FolderSource
+from signalbox.errors import UserFault
+
+WORDS = "The warehouse in Leeds opens at seven and closes at six on working days."
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "docs"
+    root.mkdir()
+    (root / "hours.md").write_text(f"# Opening hours\n\n{WORDS}\n")
+    (root / "holidays.md").write_text("# Holidays\n\nThe plant is closed between Christmas and New Year.\n")
+    return root
+
+
+async def test_a_second_run_over_unchanged_files_reads_and_writes_nothing(folder, record, ingest):
+    first = await ingest(folder)
+    written = list(record.calls)
+    second = await ingest(folder)
+    assert (first.taken, first.chunks, second.unchanged, second.chunks) == (2, 2, 2, 0)
+    assert record.calls == written
+
+
+async def test_a_touched_file_is_hashed_but_not_taken_again(folder, record, ingest):
+    await ingest(folder)
+    os.utime(folder / "hours.md", (1, 1))
+    report = await ingest(folder)
+    assert (report.unchanged, report.changed) == (2, 0)
+    assert record.calls[2:] == ["touch hours.md"]
+
+
+async def test_a_changed_file_keeps_its_id(folder, record, ingest):
+    await ingest(folder)
+    before = record.document_at("hours.md")
+    (folder / "hours.md").write_text("# Opening hours\n\nThe warehouse in Leeds opens at eight now.\n")
+    report = await ingest(folder)
+    after = record.document_at("hours.md")
+    assert (report.changed, report.unchanged, report.taken) == (1, 1, 0)
+    assert before.document_id == after.document_id
+    assert "eight" in record.texts[after.document_id]
+
+
+async def test_a_renamed_file_keeps_its_id_and_is_not_parsed_again(folder, record, ingest):
+    await ingest(folder)
+    before = record.document_at("hours.md").document_id
+    (folder / "sub").mkdir()
+    (folder / "hours.md").rename(folder / "sub" / "opening.md")
+    report = await ingest(folder)
+    assert (report.moved, report.unchanged, report.removed, report.taken) == (1, 1, 0, 0)
+    assert record.document_at("sub/opening.md").document_id == before
+    assert record.calls[2:] == ["touch sub/opening.md"]
+
+
+async def test_a_new_file_where_one_moved_away_gets_an_id_of_its_own(folder, record, ingest):
+    await ingest(folder)
+    moved = record.document_at("hours.md").document_id
+    (folder / "hours.md").rename(folder / "opening.md")
+    await ingest(folder)
+    (folder / "hours.md").write_text("# Hours\n\nSomething else altogether stands here now.\n")
+    report = await ingest(folder)
+    assert report.taken == 1
+    assert record.document_at("opening.md").document_id == moved
+    assert record.document_at("hours.md").document_id != moved
+
+
+async def test_a_deleted_file_is_removed(folder, record, ingest):
+    await ingest(folder)
+    (folder / "hours.md").unlink()
+    report = await ingest(folder)
+    assert (report.removed, report.unchanged) == (1, 1)
+    assert record.paths() == {"holidays.md"}
+
+
+async def test_a_copy_is_not_a_move(folder, record, ingest):
+    await ingest(folder)
+    (folder / "copy.md").write_bytes((folder / "hours.md").read_bytes())
+    report = await ingest(folder)
+    assert (report.taken, report.moved) == (1, 0)
+    assert record.paths() == {"hours.md", "holidays.md", "copy.md"}
+
+
+async def test_a_dry_run_tells_what_would_happen_and_writes_nothing(folder, record, ingest):
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 no more than that")
+    report = await ingest(folder, dry_run=True)
+    assert (report.dry_run, report.taken, report.chunks) == (True, 2, 2)
+    assert [entry.document for entry in report.quarantined] == ["broken.pdf"]
+    assert (record.calls, record.reports) == ([], [])
+
+
+async def test_a_folder_that_was_emptied_keeps_its_documents_until_told_otherwise(folder, record, ingest, parser):
+    await ingest(folder)
+    for file in folder.iterdir():
+        file.unlink()
+    report = await ingest(folder)
+    assert (report.removed, len(record.documents)) == (0, 2)
+    assert "allow_emptying" in report.warnings[0]
+    allowed = IngestPipeline(record, parser, IngestSettings(allow_emptying=True))
+    assert (await allowed.run(FolderSource(folder, name="docs"))).removed == 2
+
+
+async def test_a_folder_that_does_not_exist_says_what_to_do(tmp_path, ingest):
+    with pytest.raises(UserFault, match=r"does not exist\. Check the path"):
+        await ingest(tmp_path / "nowhere")
+
+
+async def test_progress_reaches_the_total(folder, record, ingest):
+    seen: list[IngestProgress] = []
+    await ingest(folder, on_progress=seen.append)
+    assert [(step.done, step.total) for step in seen] == [(0, 2), (1, 2), (2, 2)]
+    assert (seen[-1].taken, seen[-1].chunks) == (2, 2)
+
+
+async def test_a_run_that_died_is_completed_by_the_next(folder, parser):
+    class Dying(MemoryRecord):
+        async def put(self, document, chunks, text):
+            if len(self.documents) == 1:
+                raise ConnectionError("the machine went away")
+            await super().put(document, chunks, text)
+
+    record = Dying()
+    with pytest.raises(ExceptionGroup):
+        await IngestPipeline(record, parser).run(FolderSource(folder, name="docs"))
+    survivor = MemoryRecord()
+    survivor.documents, survivor.chunks, survivor.texts = record.documents, record.chunks, record.texts
+    report = await IngestPipeline(survivor, parser).run(FolderSource(folder, name="docs"))
+    assert (report.unchanged, report.taken) == (1, 1)
+
+
+async def test_a_new_access_rule_relabels_without_new_passages(folder, record, ingest):
+    await ingest(folder)
+    (folder / ".access.yaml").write_text("hours.md: [group:operations]\n")
+    report = await ingest(folder)
+    assert (report.changed, report.unchanged) == (1, 1)
+    assert record.calls[2:] == ["touch hours.md"]
+    assert record.document_at("hours.md").access == AccessRule(allow=frozenset({"group:operations"}))
+
+
+async def test_another_pipeline_takes_everything_again(folder, record, ingest, parser: ParserPool):
+    await ingest(folder)
+    other = IngestPipeline(record, parser, IngestSettings.model_validate({"chunk": {"max_tokens": 64}}))
+    assert (await other.run(FolderSource(folder, name="docs"))).changed == 2
+
+
+async def test_a_document_of_another_region_stays_out(folder, record, pipeline):
+    report = await pipeline.run(FolderSource(folder, name="docs", region="us"))
+    assert len(report.quarantined) == 2
+    assert record.documents == {}
