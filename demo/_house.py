@@ -122,6 +122,10 @@ def incidents(dice: random.Random, staff: list[Row], today: date) -> list[Row]:
         if row["incident_id"] == "INC-2026-0255":
             row.update(title="Paint line burner control failed", severity=1, site="Ghent", system="Paint line",
                        opened_at="2026-03-10 06:40", closed_at="2026-03-12 17:15", status="closed", cause="hardware")
+    for row in made:
+        ends = row["closed_at"]
+        spent = ends and datetime.fromisoformat(ends) - datetime.fromisoformat(row["opened_at"])
+        row["hours_to_close"] = round(spent.total_seconds() / 3600, 1) if spent else None
     made.sort(key=lambda row: row["incident_id"])
     return made
 
