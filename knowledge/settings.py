@@ -96,10 +96,8 @@ class RetrievalSettings(_Settings):
     """How passages are stored, found and checked."""
 
     database_url: str = Field(default="", description="Of the record; empty: SQLite in the data folder.")
-    realm: str = Field(
-        default="main",
-        pattern=r"^[a-z0-9-]{1,24}$",
-        description="Region of this store; documents tagged for another are refused.",
+    region: str = Field(
+        default="", pattern=r"^[a-z0-9-]{0,24}$", description="Where this store is; documents of another are refused."
     )
     embedding: EmbeddingSettings = EmbeddingSettings()
     chroma: ChromaSettings = ChromaSettings()

@@ -7,6 +7,9 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+READ_ONLY = {"signalbox_read_only": True}
+"""Execution options of an engine whose transactions only read: on SQLite they then wait for no writer."""
+
 
 def sqlite_url(path: Path) -> str:
     """The URL of a SQLite file for the asynchronous driver."""
@@ -39,4 +42,5 @@ def _on_connect(connection: Any, _record: Any) -> None:
 
 
 def _on_begin(connection: Any) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get("signalbox_read_only", False)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -1,0 +1,115 @@
+"""MiniLM on onnxruntime: sentences to vectors on the processor, without torch and without any model hub."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from knowledge.embed._weights import Floats
+from knowledge.embed.model import DIMENSIONS, MODEL_NAME, ensure_model
+from signalbox.errors import BudgetSpent
+
+_INTERACTIVE_TEXTS = 4
+
+
+class MiniLMEmbedder:
+    """English sentence vectors. A few texts (a query) never wait behind a bulk load: they have their own thread."""
+
+    def __init__(
+        self, folder: Path, *, threads: int = 2, batch_texts: int = 32, max_tokens: int = 256, queue_texts: int = 20_000
+    ) -> None:
+        self._folder = folder
+        self._threads = threads
+        self._batch = batch_texts
+        self._max_tokens = max_tokens
+        self._room = queue_texts
+        self._waiting = 0
+        self._bulk = ThreadPoolExecutor(1, thread_name_prefix="embed-bulk")
+        self._quick = ThreadPoolExecutor(1, thread_name_prefix="embed-query")
+        self._runtime: _Runtime | None = None
+        self._loading = Lock()
+
+    @property
+    def name(self) -> str:
+        """Model, precision, builder version and truncation."""
+        return f"{MODEL_NAME}-{self._max_tokens}"
+
+    @property
+    def dimensions(self) -> int:
+        """384."""
+        return DIMENSIONS
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Languages whose texts this model places well; others are better served by lexical search alone."""
+        return frozenset({"en"})
+
+    async def embed(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors, one row a text. Raises `BudgetSpent` when more texts wait than the queue holds."""
+        if not texts:
+            return np.empty((0, DIMENSIONS), np.float32)
+        if self._waiting + len(texts) > self._room and self._waiting:
+            raise BudgetSpent(f"The embedder's queue is full ({self._waiting} texts wait).", retry_after_s=5)
+        self._waiting += len(texts)
+        try:
+            return await self._embed(list(texts))
+        finally:
+            self._waiting -= len(texts)
+
+    async def close(self) -> None:
+        """Stop the worker threads; a batch that runs is finished first."""
+        for pool in (self._bulk, self._quick):
+            await asyncio.to_thread(pool.shutdown, cancel_futures=True)
+
+    async def _embed(self, texts: list[str]) -> Floats:
+        loop = asyncio.get_running_loop()
+        if len(texts) <= _INTERACTIVE_TEXTS:
+            return await loop.run_in_executor(self._quick, self._encode, texts)
+        # Equal lengths share a batch, so that little is padded; a batch a call, so that a cancelled caller stops soon.
+        order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
+        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
+        for start in range(0, len(order), self._batch):
+            picked = order[start : start + self._batch]
+            work = partial(self._encode, [texts[index] for index in picked])
+            vectors[picked] = await loop.run_in_executor(self._bulk, work)
+        return vectors
+
+    def _encode(self, texts: list[str]) -> Floats:
+        with self._loading:
+            if self._runtime is None:
+                self._runtime = _Runtime(self._folder, self._threads, self._max_tokens)
+        return self._runtime.encode(texts)
+
+
+class _Runtime:
+    """Tokeniser and session; both may be used from several threads."""
+
+    def __init__(self, folder: Path, threads: int, max_tokens: int) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        model = ensure_model(folder)
+        self._tokenizer: Any = Tokenizer.from_file(str(model.tokenizer))
+        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.no_padding()
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn a core
+        self._session: Any = onnxruntime.InferenceSession(str(model.onnx), options, providers=["CPUExecutionProvider"])
+
+    def encode(self, texts: list[str]) -> Floats:
+        encodings = [self._tokenizer.encode(text) for text in texts]
+        width = max(len(encoding.ids) for encoding in encodings)
+        ids = np.zeros((len(texts), width), np.int64)
+        mask = np.zeros_like(ids)
+        for row, encoding in enumerate(encodings):
+            ids[row, : len(encoding.ids)] = encoding.ids
+            mask[row, : len(encoding.ids)] = 1
+        return self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})[0]

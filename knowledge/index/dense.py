@@ -1,0 +1,223 @@
+"""Vectors: Chroma inside this process (one writer, locked) or a Chroma server, behind calls that never block the loop."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from knowledge.index.lock import WriterLock
+from knowledge.settings import ChromaSettings
+from signalbox.errors import ToolFault, UpstreamDown
+
+T = TypeVar("T")
+Floats = NDArray[np.float32]
+
+_ADD_BATCH = 2_000  # Chroma's limit is 5,461
+_PAGE = 5_000
+_MAX_IN = 20_000  # "too many SQL variables" comes at 40,000
+
+
+@dataclass(frozen=True)
+class DenseRow:
+    """One vector as it is added: who may see it is in `aclset`, and checked again in the record."""
+
+    chunk_id: str
+    document_id: str
+    aclset: int
+    vector: Floats
+
+
+def collection_name(tenant: str, realm: str, embedder: str) -> str:
+    """`kb_{tenant}_{realm}_{version}`, within Chroma's alphabet."""
+    return f"kb_{_digest(tenant)}_{realm}_{_digest(embedder)}"
+
+
+class DenseIndex:
+    """Collections of unit vectors, searched by cosine among the access sets that the asker may see."""
+
+    def __init__(self, folder: Path, settings: ChromaSettings) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._lock = None if settings.url else WriterLock(folder / "writer.lock")
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="chroma")
+        self._client: Any = None
+        self._opening = Lock()
+        self._collections: dict[str, Any] = {}
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the index lives in this process."""
+        return self._lock is not None
+
+    def lock(self) -> None:
+        """Claim the folder; raises `UserFault` when another process has it."""
+        if self._lock is not None:
+            self._lock.acquire()
+
+    async def open(self) -> None:
+        """Load Chroma now instead of at the first call."""
+        await self._call(lambda: None)
+
+    async def add(self, collection: str, rows: Sequence[DenseRow]) -> None:
+        """Add new ids. An id that is there already keeps its vector, which is right: an id means one text."""
+
+        def work() -> None:
+            target = self._collection(collection)
+            for start in range(0, len(rows), _ADD_BATCH):
+                part = rows[start : start + _ADD_BATCH]
+                target.add(
+                    ids=[row.chunk_id for row in part],
+                    embeddings=np.stack([row.vector for row in part]),
+                    metadatas=[{"doc": row.document_id, "as": row.aclset} for row in part],
+                )
+
+        if rows:
+            await self._call(work)
+
+    async def query(
+        self, collection: str, vector: Floats, sets: Sequence[int], documents: Sequence[str] | None, limit: int
+    ) -> list[tuple[str, float]]:
+        """Chunk ids with their cosine, best first. Nothing visible: nothing is asked."""
+        if not sets or (documents is not None and not documents):
+            return []
+        where: dict[str, Any] = {"as": {"$in": list(sets)}}
+        if documents is not None and len(documents) <= _MAX_IN:
+            where = {"$and": [where, {"doc": {"$in": list(documents)}}]}
+
+        def work() -> list[tuple[str, float]]:
+            found = self._collection(collection).query(
+                query_embeddings=[vector], n_results=limit, where=where, include=["distances"]
+            )
+            return [(name, 1.0 - float(far)) for name, far in zip(found["ids"][0], found["distances"][0], strict=True)]
+
+        return await self._call(work)
+
+    async def relabel(self, collection: str, ids: Sequence[str], aclset: int) -> None:
+        """Change the access set of rows; vectors stay."""
+
+        def work() -> None:
+            target = self._collection(collection)
+            for start in range(0, len(ids), _ADD_BATCH):
+                part = list(ids[start : start + _ADD_BATCH])
+                target.update(ids=part, metadatas=[{"as": aclset}] * len(part))
+
+        if ids:
+            await self._call(work)
+
+    async def delete(self, collection: str, ids: Sequence[str]) -> None:
+        """Forget rows; unknown ids are fine."""
+
+        def work() -> None:
+            target = self._collection(collection)
+            for start in range(0, len(ids), _ADD_BATCH):
+                target.delete(ids=list(ids[start : start + _ADD_BATCH]))
+
+        if ids:
+            await self._call(work)
+
+    async def labels(self, collection: str) -> dict[str, int]:
+        """Every id with its access set."""
+
+        def work() -> dict[str, int]:
+            target, found = self._collection(collection), dict[str, int]()
+            while True:
+                page = target.get(limit=_PAGE, offset=len(found), include=["metadatas"])
+                found.update((name, int(meta["as"])) for name, meta in zip(page["ids"], page["metadatas"], strict=True))
+                if len(page["ids"]) < _PAGE:
+                    return found
+
+        return await self._call(work)
+
+    async def nearest(self, collection: str, vectors: Floats) -> list[str]:
+        """For each vector the id that the graph finds first: an inserted vector must find itself."""
+
+        def work() -> list[str]:
+            found = self._collection(collection).query(
+                query_embeddings=list(vectors), n_results=1, include=["distances"]
+            )
+            return [ids[0] if ids else "" for ids in found["ids"]]
+
+        return await self._call(work) if len(vectors) else []
+
+    async def drop(self, collection: str) -> None:
+        """Delete a whole collection; one that is not there is fine."""
+
+        def work() -> None:
+            self._collections.pop(collection, None)
+            if collection in {item.name for item in self._client.list_collections()}:
+                self._client.delete_collection(collection)
+
+        await self._call(work)
+
+    async def close(self) -> None:
+        """Flush, close and give the folder back."""
+        client, self._client = self._client, None
+        self._collections.clear()
+        if client is not None:
+            await asyncio.to_thread(client.close)
+        await asyncio.to_thread(self._pool.shutdown)
+        if self._lock is not None:
+            self._lock.release()
+
+    async def _call(self, work: Callable[[], T]) -> T:
+        def run() -> T:
+            with self._opening:
+                if self._client is None:
+                    self._client = self._connect()
+            return work()
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, run)
+        try:
+            async with asyncio.timeout(self._settings.timeout_s if self._settings.url else None):
+                return await future
+        except TimeoutError as error:
+            raise UpstreamDown(f"Chroma at {self._settings.url!r} did not answer in time.") from error
+
+    def _collection(self, name: str) -> Any:
+        if name not in self._collections:
+            graph = {
+                "space": "cosine",
+                "ef_search": self._settings.ef_search,
+                "ef_construction": self._settings.ef_construction,
+                "max_neighbors": self._settings.max_neighbors,
+            }
+            self._collections[name] = self._client.get_or_create_collection(
+                name, configuration={"hnsw": graph}, embedding_function=None
+            )
+        return self._collections[name]
+
+    def _connect(self) -> Any:
+        import chromadb
+        from chromadb.config import Settings
+
+        if not self._settings.url:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return chromadb.PersistentClient(str(self._folder), settings=Settings(anonymized_telemetry=False))
+        address = urlsplit(self._settings.url)
+        secure = address.scheme == "https"
+        try:
+            return chromadb.HttpClient(
+                host=address.hostname or "127.0.0.1",
+                port=address.port or (443 if secure else 8000),
+                ssl=secure,
+                headers={name: value.get_secret_value() for name, value in self._settings.headers.items()},
+                settings=Settings(anonymized_telemetry=False),
+            )
+        except ValueError as error:  # Chroma's own word for "cannot connect"
+            raise UpstreamDown(
+                f"Chroma at {self._settings.url!r} does not answer: {error}", hint="Is it running?"
+            ) from error
+        except ImportError as error:
+            raise ToolFault(f"Chroma cannot be loaded: {error}") from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,109 @@
+"""The record's side of a search: what the asker may see, and every candidate read back and checked again."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Row, Select, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from knowledge.contracts import Chunk, Filters, StoredDocument
+from knowledge.embed.passages import PassageText
+from knowledge.schema import chunk, document, facet
+from knowledge.store.access import rules_of
+from knowledge.store.database import batches
+from knowledge.store.rows import instant, read_chunk, read_document
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A passage that the asker may see now."""
+
+    chunk: Chunk
+    document: StoredDocument
+    passage: PassageText
+
+
+async def documents_within(connection: AsyncConnection, sets: Sequence[int], filters: Filters) -> list[str] | None:
+    """Ids of the visible documents that a filter leaves, or None when nothing is filtered."""
+    if filters == Filters():
+        return None
+    query = select(document.c.document_id).where(document.c.aclset.in_(sets), document.c.state == "indexed")
+    return list((await connection.execute(_narrowed(query, filters))).scalars())
+
+
+def _narrowed(query: Select[tuple[str]], filters: Filters) -> Select[tuple[str]]:
+    if filters.sources:
+        query = query.where(document.c.source.in_(filters.sources))
+    if filters.media_types:
+        query = query.where(document.c.media_type.in_(filters.media_types))
+    if filters.documents:
+        query = query.where(document.c.document.in_(filters.documents) | document.c.document_id.in_(filters.documents))
+    if filters.modified_after:
+        query = query.where(document.c.modified >= instant(filters.modified_after))
+    if filters.modified_before:
+        query = query.where(document.c.modified < instant(filters.modified_before))
+    for kind, values in (("tag", filters.tags), ("author", filters.authors)):
+        if values:
+            named = (facet.c.document_id == document.c.document_id) & (facet.c.kind == kind)
+            query = query.where(exists().where(named & func.lower(facet.c.value).in_([v.lower() for v in values])))
+    return query
+
+
+_COLUMNS = (
+    chunk.c.chunk_id,
+    chunk.c.title,
+    chunk.c.heading,
+    chunk.c.body,
+    chunk.c.input_sha,
+    chunk.c.record.label("chunk_record"),
+    document.c.aclset,
+    document.c.record.label("document_record"),
+)
+
+
+async def checked(connection: AsyncConnection, ids: Iterable[str], sets: Sequence[int]) -> dict[str, Candidate]:
+    """The candidates that stand in the record, live, under an access set that is visible at this moment.
+
+    This is the second check of every candidate: an index that lags behind the record cannot leak.
+    """
+    if not sets:
+        return {}
+    rows: list[Row[tuple[object, ...]]] = []
+    for part in batches(ids):
+        query = (
+            select(*_COLUMNS)
+            .join(document, document.c.document_id == chunk.c.document_id)
+            .where(chunk.c.chunk_id.in_(part), chunk.c.state == "live", document.c.state == "indexed")
+            .where(document.c.aclset.in_(sets))
+        )
+        rows.extend(await connection.execute(query))
+    return await as_candidates(connection, rows)
+
+
+async def as_candidates(connection: AsyncConnection, rows: Sequence[Row[tuple[object, ...]]]) -> dict[str, Candidate]:
+    """Models of rows with `_COLUMNS`; a document is read once, however many of its passages are there."""
+    rules = await rules_of(connection, {row.aclset for row in rows})
+    documents: dict[str, StoredDocument] = {}
+    found: dict[str, Candidate] = {}
+    for row in rows:
+        key = row.document_record["document_id"]
+        if key not in documents:
+            documents[key] = read_document(row.document_record, rules[row.aclset])
+        passage = PassageText(title=row.title, heading=row.heading, body=row.body, key=row.input_sha)
+        found[row.chunk_id] = Candidate(read_chunk(row.chunk_record, row.body), documents[key], passage)
+    return found
+
+
+async def neighbours(
+    connection: AsyncConnection, candidate: Candidate, around: int, sets: Sequence[int]
+) -> list[Candidate]:
+    """The passages before and after one in its document, itself included, in order."""
+    near = chunk.c.ordinal.between(candidate.chunk.ordinal - around, candidate.chunk.ordinal + around)
+    query = (
+        select(*_COLUMNS)
+        .join(document, document.c.document_id == chunk.c.document_id)
+        .where(chunk.c.document_id == candidate.chunk.document_id, near, chunk.c.state == "live")
+        .where(document.c.aclset.in_(sets), document.c.state == "indexed")
+        .order_by(chunk.c.ordinal)
+    )
+    return list((await as_candidates(connection, list(await connection.execute(query)))).values())

@@ -1,0 +1,226 @@
+"""One search: dense and lexical candidates, fused, ordered by their sentences, checked against the record, audited."""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from knowledge.contracts import Embedder, Filters, Hit
+from knowledge.embed import covers
+from knowledge.embed.passages import Floats, PassageVectors
+from knowledge.index.alias import Alias, Aliases
+from knowledge.index.dense import DenseIndex
+from knowledge.index.lexical import LexicalIndex, LexicalScope
+from knowledge.retrieve.answerable import Calibration, Question, fit_of
+from knowledge.retrieve.audit import Retrieval, RetrievalAudit
+from knowledge.retrieve.candidates import Candidate, checked, documents_within
+from knowledge.retrieve.fusion import best_of, fused, scaled, spread
+from knowledge.retrieve.language import language_of
+from knowledge.retrieve.rerank import RemoteReranker, by_sentences
+from knowledge.settings import RetrievalSettings
+from knowledge.store.access import Groups, visible_sets
+from knowledge.store.database import Database
+from knowledge.store.vectors import VectorCache
+from signalbox.identity import Principal
+
+_JUDGED = 5  # passages that decide whether the corpus holds an answer
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is asked, by whom."""
+
+    principal: Principal
+    queries: tuple[str, ...]
+    filters: Filters = Filters()
+    limit: int = 6
+    offset: int = 0
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of it: hits best first, how answerable the question is (0.5 is the line), whether there are more."""
+
+    hits: list[Hit] = field(default_factory=list)
+    answerable: float = 0.0
+    more: bool = False
+
+
+@dataclass(frozen=True)
+class Indexing:
+    """What a search asks."""
+
+    dense: DenseIndex
+    lexical: LexicalIndex
+    aliases: Aliases
+    embedder: Embedder
+    cache: VectorCache
+    remote: RemoteReranker | None = None
+
+
+@dataclass
+class _Run:
+    """One query on its way."""
+
+    text: str
+    vector: Floats | None = None
+    dense: dict[str, float] = field(default_factory=dict)
+    lexical: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+class Retriever:
+    """Finds passages. Holds no state between searches, so a revoked right is gone with the next one."""
+
+    def __init__(
+        self, database: Database, indexing: Indexing, settings: RetrievalSettings, audit: RetrievalAudit
+    ) -> None:
+        self._database = database
+        self._indexing = indexing
+        self._settings = settings
+        self._audit = audit
+        self._groups = Groups(settings.group_parents)
+
+    async def search(self, search: Search, calibration: Calibration) -> Found:
+        """The best passages that the principal may see."""
+        started = time.perf_counter()
+        subjects = self._groups.subjects(search.principal)
+        async with self._database.read() as connection:
+            sets = await visible_sets(connection, search.principal.tenant, subjects)
+            alias = await self._indexing.aliases.find(connection, search.principal.tenant)
+            documents = await documents_within(connection, sets, search.filters) if sets else []
+        if alias is None or not sets or documents == []:
+            await self._note(search, subjects, alias, started, Found(), {}, [])
+            return Found()
+        scope = LexicalScope(sets, documents)
+        runs = await asyncio.gather(*(self._candidates(query, alias, scope) for query in search.queries))
+        names = {name for run in runs for name in (*run.dense, *run.lexical)}
+        async with self._database.read() as connection:
+            # Asked again, for rights may have gone while the indexes were busy.
+            sets = await visible_sets(connection, search.principal.tenant, subjects)
+            seen = await checked(connection, names, sets)
+            vectors = await self._indexing.cache.load(connection, {item.passage.sha for item in seen.values()})
+        by_name = {name: vectors[item.passage.sha] for name, item in seen.items() if item.passage.sha in vectors}
+        for run in runs:
+            await self._rank(run, seen, by_name)
+        scores = best_of([run.scores for run in runs])
+        ordered = sorted(seen.values(), key=lambda item: (-scores[item.chunk.chunk_id], item.chunk.chunk_id))
+        ordered = spread(
+            ordered,
+            lambda item: item.document.near_duplicate_of or item.document.document_id,
+            self._settings.per_document,
+        )
+        answerable = await self._judge(runs, ordered[:_JUDGED], by_name, calibration)
+        page = ordered[search.offset : search.offset + search.limit]
+        hits = [_hit(item, scores, runs) for item in page]
+        found = Found(hits, answerable, len(ordered) > search.offset + search.limit)
+        await self._note(search, subjects, alias, started, found, scores, sorted(names - seen.keys()))
+        return found
+
+    async def _candidates(self, query: str, alias: Alias, scope: LexicalScope) -> _Run:
+        language = language_of(query)
+        run = _Run(query)
+        meant = covers(self._indexing.embedder, language) and alias.embedder == self._indexing.embedder.name
+        dense = self._dense(run, alias, scope) if meant else asyncio.sleep(0)
+        stems = language in {"en", "und"}
+        await asyncio.gather(dense, self._lexical(run, scope, stems=stems))
+        return run
+
+    async def _dense(self, run: _Run, alias: Alias, scope: LexicalScope) -> None:
+        run.vector = (await self._indexing.embedder.embed([run.text]))[0]
+        limit = self._settings.candidates
+        run.dense = dict(
+            await self._indexing.dense.query(alias.current, run.vector, scope.sets, scope.documents, limit)
+        )
+
+    async def _lexical(self, run: _Run, scope: LexicalScope, *, stems: bool) -> None:
+        narrowed = LexicalScope(scope.sets, scope.documents, stems=stems)
+        async with self._database.read() as connection:
+            found = await self._indexing.lexical.search(connection, run.text, narrowed, self._settings.candidates)
+        run.lexical = dict(found)
+
+    async def _rank(self, run: _Run, seen: Mapping[str, Candidate], vectors: Mapping[str, PassageVectors]) -> None:
+        lexical = {name: score for name, score in run.lexical.items() if name in seen}
+        dense = {name: score for name, score in run.dense.items() if name in seen}
+        if run.vector is not None:
+            # What only the words found has a cosine too.
+            dense.update({name: float(np.dot(run.vector, vectors[name].vector)) for name in lexical if name in vectors})
+        run.dense = dense
+        run.scores = fused(dense, lexical, self._settings.dense_weight)
+        top = dict(sorted(run.scores.items(), key=lambda pair: -pair[1])[: self._settings.rerank.top])
+        if not top:
+            return
+        better = await self._reranked(run, top, seen, vectors)
+        floor = min(better.values())
+        run.scores = {name: better[name] if name in better else floor * score for name, score in run.scores.items()}
+
+    async def _reranked(
+        self, run: _Run, top: dict[str, float], seen: Mapping[str, Candidate], vectors: Mapping[str, PassageVectors]
+    ) -> dict[str, float]:
+        if self._indexing.remote is not None:
+            names = list(top)
+            judged = await self._indexing.remote.scores(run.text, [seen[name].passage.whole for name in names])
+            if judged is not None:
+                return scaled(dict(zip(names, judged, strict=True)))
+        if run.vector is None:
+            return scaled(top)
+        return by_sentences(run.vector, top, vectors, self._settings.rerank.sentence_weight)
+
+    async def _judge(
+        self,
+        runs: Sequence[_Run],
+        best: Sequence[Candidate],
+        vectors: Mapping[str, PassageVectors],
+        calibration: Calibration,
+    ) -> float:
+        if not best:
+            return 0.0
+        questions = [await self._question(run) for run in runs]
+        fits = [fit_of(question, item, vectors.get(item.chunk.chunk_id)) for question in questions for item in best]
+        return calibration.answerable(max(fits))
+
+    async def _question(self, run: _Run) -> Question:
+        async with self._database.read() as connection:
+            rows = await self._indexing.lexical.rows(connection)
+            stems = Question.of(run.text, None, {}, rows).stems
+            frequencies = await self._indexing.lexical.frequencies(connection, stems) if stems else {}
+        return Question.of(run.text, run.vector, frequencies, rows)
+
+    async def _note(
+        self,
+        search: Search,
+        subjects: frozenset[str],
+        alias: Alias | None,
+        started: float,
+        found: Found,
+        scores: Mapping[str, float],
+        denied: Sequence[str],
+    ) -> None:
+        await self._audit.write(
+            Retrieval(
+                run_id=search.run_id,
+                tenant=search.principal.tenant,
+                queries=search.queries,
+                subjects=subjects,
+                index_version=alias.current if alias else "",
+                candidates=scores,
+                returned=[hit.chunk.chunk_id for hit in found.hits],
+                denied=denied,
+                answerable=found.answerable,
+                duration_ms=round((time.perf_counter() - started) * 1000, 2),
+            )
+        )
+
+
+def _hit(item: Candidate, scores: Mapping[str, float], runs: Sequence[_Run]) -> Hit:
+    name = item.chunk.chunk_id
+    signals = {
+        "dense": max((run.dense[name] for run in runs if name in run.dense), default=0.0),
+        "lexical": max((run.lexical[name] for run in runs if name in run.lexical), default=0.0),
+    }
+    return Hit(
+        chunk=item.chunk, document=item.document, score=round(min(1.0, max(0.0, scores[name])), 4), signals=signals
+    )

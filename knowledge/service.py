@@ -1,0 +1,175 @@
+"""The knowledge layer as one object: the record, both indexes, retrieval, reading, audit and upkeep."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import structlog
+
+from knowledge.contracts import Filters, StoredDocument
+from knowledge.embed import MiniLMEmbedder, OpenAIEmbedder, open_embedder
+from knowledge.index.alias import Aliases
+from knowledge.index.dense import DenseIndex
+from knowledge.index.integrity import IntegrityJob, IntegrityReport
+from knowledge.index.lexical import SqliteLexicalIndex
+from knowledge.retrieve.answerable import Calibration
+from knowledge.retrieve.audit import AuditEntry, RetrievalAudit
+from knowledge.retrieve.candidates import Candidate
+from knowledge.retrieve.reader import Reader, SourceSummary, Window
+from knowledge.retrieve.rerank import HttpReranker
+from knowledge.retrieve.retriever import Found, Indexing, Retriever, Search
+from knowledge.settings import RetrievalSettings
+from knowledge.store import Indexes, KnowledgeStore
+from knowledge.store.access import Groups
+from knowledge.store.database import Database
+from knowledge.store.vectors import VectorCache
+from signalbox.database import open_engine, sqlite_url
+from signalbox.errors import SignalboxError
+from signalbox.identity import Principal
+
+_log = structlog.get_logger(__name__)
+
+
+class KnowledgeService:
+    """Built from settings; opens what it needs when it is first needed. Close it: the index is locked until then."""
+
+    def __init__(self, settings: RetrievalSettings, data_dir: Path) -> None:
+        folder = data_dir / "knowledge"
+        self._settings = settings
+        self._database = Database(open_engine(settings.database_url or sqlite_url(folder / "record.db")))
+        self._embedder: MiniLMEmbedder | OpenAIEmbedder = open_embedder(settings.embedding, data_dir)
+        self._cache = VectorCache(self._database, self._embedder)
+        self._dense = DenseIndex(folder / "chroma", settings.chroma)
+        self._lexical = SqliteLexicalIndex()
+        self._aliases = Aliases(settings.region or "main")
+        self._remote = HttpReranker(settings.rerank) if settings.rerank.url else None
+        self._audit = RetrievalAudit(self._database, keep_days=settings.audit_days)
+        indexes = Indexes(self._dense, self._lexical, self._aliases)
+        self._store = KnowledgeStore(self._database, indexes, self._embedder, self._cache, region=settings.region)
+        indexing = Indexing(self._dense, self._lexical, self._aliases, self._embedder, self._cache, self._remote)
+        self._retriever = Retriever(self._database, indexing, settings, self._audit)
+        self._reader = Reader(self._database, Groups(settings.group_parents))
+        self._integrity = IntegrityJob(self._database, self._dense, self._lexical, self._aliases, self._cache)
+        self._started = asyncio.Event()
+        self._upkeep: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def open(cls, settings: RetrievalSettings, data_dir: Path) -> "KnowledgeService":
+        """A service that is ready; heavy parts load in the background. `UserFault` when another process has the index."""
+        service = cls(settings, data_dir)
+        try:
+            await service.start()
+        except BaseException:
+            await service.close()
+            raise
+        return service
+
+    def claim(self) -> None:
+        """Claim the embedded index for this process; doing so again is fine."""
+        self._dense.lock()
+
+    async def start(self) -> None:
+        """Claim the index, make missing tables, begin to warm up."""
+        self.claim()
+        await self._store.create()
+        self._started.set()
+        self._upkeep = asyncio.create_task(self._keep_up(), name="knowledge-upkeep")
+
+    @property
+    def store(self) -> KnowledgeStore:
+        """Where ingest writes."""
+        return self._store
+
+    async def search(
+        self,
+        principal: Principal,
+        queries: Sequence[str],
+        filters: Filters | None = None,
+        *,
+        limit: int = 6,
+        offset: int = 0,
+        run_id: str = "",
+    ) -> Found:
+        """The best passages that the principal may see, for one question or several about one thing."""
+        await self._started.wait()
+        search = Search(principal, tuple(queries), filters or Filters(), limit, offset, run_id)
+        found = await self._retriever.search(search, Calibration())
+        verbatim = await self._reader.verbatim([hit.chunk for hit in found.hits])
+        if len(verbatim) < len(found.hits):
+            _log.error(
+                "knowledge_quote_differs",
+                chunks=[h.chunk.chunk_id for h in found.hits if h.chunk.chunk_id not in verbatim],
+            )
+        return replace(found, hits=[hit for hit in found.hits if hit.chunk.chunk_id in verbatim])
+
+    async def read(self, principal: Principal, document_id: str, *, start: int = 0, length: int = 4_000) -> Window:
+        """A window of a document's text."""
+        await self._started.wait()
+        return await self._reader.window(principal, document_id, start, length)
+
+    async def document(self, principal: Principal, document_id: str) -> StoredDocument:
+        """A document's description."""
+        await self._started.wait()
+        return await self._reader.document(principal, document_id)
+
+    async def passage(self, principal: Principal, chunk_id: str, *, around: int = 0) -> list[Candidate]:
+        """A passage and its neighbours; its reference (the first 8 characters) names it as well."""
+        await self._started.wait()
+        return await self._reader.passage(principal, chunk_id, around)
+
+    async def passages(self, principal: Principal, document_id: str, start: int, end: int) -> list[Candidate]:
+        """The passages of a document that touch a range of its text, in order."""
+        await self._started.wait()
+        return await self._reader.passages(principal, document_id, start, end)
+
+    async def resolve(self, principal: Principal, name: str) -> str:
+        """The id of a document given by id or path."""
+        await self._started.wait()
+        return await self._reader.resolve(principal, name)
+
+    async def sources(self, principal: Principal) -> list[SourceSummary]:
+        """What there is, as this principal sees it."""
+        await self._started.wait()
+        return await self._reader.sources(principal)
+
+    async def documents(
+        self, principal: Principal, source: str = "", *, limit: int = 100, after: str = ""
+    ) -> list[StoredDocument]:
+        """Documents by path."""
+        await self._started.wait()
+        return await self._reader.documents(principal, source, limit, after)
+
+    async def audit(self, run_id: str) -> list[AuditEntry]:
+        """The retrievals of one run."""
+        await self._started.wait()
+        return await self._audit.of_run(run_id)
+
+    async def check(self, *, self_queries: int | None = None) -> IntegrityReport:
+        """Compare the indexes with the record and mend them."""
+        await self._started.wait()
+        sample = self._settings.self_queries if self_queries is None else self_queries
+        return await self._integrity.run(self_queries=sample)
+
+    async def close(self) -> None:
+        """Stop upkeep, flush and give the index back."""
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._upkeep
+        await self._dense.close()
+        await self._embedder.close()
+        if self._remote is not None:
+            await self._remote.close()
+        await self._database.close()
+
+    async def _keep_up(self) -> None:
+        try:
+            await asyncio.gather(self._dense.open(), self._embedder.embed(["warm up"]))
+            await self.check()
+            await self._audit.prune()
+        except SignalboxError as error:
+            _log.warning("knowledge_upkeep_failed", code=error.code, error=str(error))
+        except Exception:  # a task root: the service goes on, the log says what is wrong
+            _log.exception("knowledge_upkeep_failed")

@@ -1,0 +1,48 @@
+"""The record's database: one engine for writes, a view of it for reads that never waits for a writer."""
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from signalbox.database import READ_ONLY
+
+T = TypeVar("T")
+
+
+class Database:
+    """Short transactions on the record."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._reader = engine.execution_options(**READ_ONLY)
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent view."""
+        async with self._reader.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """All or nothing."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self.engine.dispose()
+
+
+def batches(items: Iterable[T], size: int = 500) -> Iterator[list[T]]:
+    """Slices small enough to be bound as parameters of one statement."""
+    iterator = iter(items)
+    while part := list(islice(iterator, size)):
+        yield part

@@ -1,0 +1,75 @@
+"""The embedding cache: a text is embedded once, whatever becomes of the indexes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from sqlalchemy import delete, exists, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from knowledge.contracts import Embedder
+from knowledge.embed.passages import PassageText, PassageVectors, embed_passages
+from knowledge.schema import chunk, embedding
+from knowledge.store.database import Database, batches
+
+
+class VectorCache:
+    """Vectors by (model, hash of what was embedded)."""
+
+    def __init__(self, database: Database, embedder: Embedder) -> None:
+        self._database = database
+        self._embedder = embedder
+
+    @property
+    def model(self) -> str:
+        """Name under which vectors are kept."""
+        return self._embedder.name
+
+    async def of(self, passages: Sequence[PassageText]) -> dict[str, PassageVectors]:
+        """Vectors by hash; what is not cached is embedded and cached."""
+        wanted = {passage.sha: passage for passage in passages}
+        async with self._database.read() as connection:
+            found = await self.load(connection, wanted)
+        fresh = [passage for sha, passage in wanted.items() if sha not in found]
+        for part in batches(fresh, 256):
+            made = await embed_passages(self._embedder, part)
+            rows = {passage.sha: vectors for passage, vectors in zip(part, made, strict=True)}
+            async with self._database.write() as connection:
+                await self._save(connection, rows)
+            found.update(rows)
+        return found
+
+    async def load(self, connection: AsyncConnection, shas: Iterable[str]) -> dict[str, PassageVectors]:
+        """Cached vectors; hashes that are unknown are left out."""
+        found: dict[str, PassageVectors] = {}
+        for part in batches(shas):
+            query = select(embedding).where(embedding.c.model == self.model, embedding.c.input_sha.in_(part))
+            for row in await connection.execute(query):
+                found[row.input_sha] = self._vectors(row.vector, row.sentences)
+        return found
+
+    async def prune(self, connection: AsyncConnection, shas: Iterable[str]) -> None:
+        """Forget vectors, of any model, whose text no chunk holds any more."""
+        for part in batches(sorted(set(shas))):
+            used = exists().where(chunk.c.input_sha == embedding.c.input_sha)
+            await connection.execute(delete(embedding).where(embedding.c.input_sha.in_(part), ~used))
+
+    async def _save(self, connection: AsyncConnection, rows: Mapping[str, PassageVectors]) -> None:
+        values = [
+            {
+                "model": self.model,
+                "input_sha": sha,
+                "vector": vectors.vector.astype(np.float32).tobytes(),
+                "sentences": vectors.sentences.tobytes(),
+            }
+            for sha, vectors in rows.items()
+        ]
+        insert = sqlite.insert if self._database.dialect == "sqlite" else postgresql.insert
+        await connection.execute(insert(embedding).on_conflict_do_nothing(), values)
+
+    def _vectors(self, vector: bytes, sentences: bytes) -> PassageVectors:
+        width = self._embedder.dimensions
+        return PassageVectors(
+            vector=np.frombuffer(vector, np.float32),
+            sentences=np.frombuffer(sentences, np.int8).reshape(-1, width),
+        )

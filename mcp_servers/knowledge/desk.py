@@ -1,0 +1,46 @@
+"""What operators do: bring a folder in, take a source out. The server process owns the index, so it does the work."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from knowledge.contracts import AccessRule
+from knowledge.ingest import IngestProgress, IngestReport
+from knowledge.service import KnowledgeService
+from knowledge.settings import IngestSettings
+
+OnProgress = Callable[[IngestProgress], Awaitable[None]]
+
+
+class IngestDesk:
+    """Runs the pipeline on the service's store."""
+
+    def __init__(self, service: KnowledgeService, settings: IngestSettings) -> None:
+        self._service = service
+        self._settings = settings
+
+    async def ingest_folder(
+        self,
+        path: Path,
+        *,
+        name: str,
+        access: AccessRule,
+        tenant: str,
+        dry_run: bool,
+        on_progress: Callable[[IngestProgress], None],
+    ) -> IngestReport:
+        """Make the record hold what a folder has now."""
+        from knowledge.ingest import IngestPipeline
+        from knowledge.parse.pool import ParserPool
+        from knowledge.sources.folder import FolderSource
+
+        async with ParserPool(self._settings.parse) as parser:
+            pipeline = IngestPipeline(self._service.store, parser, self._settings)
+            source = FolderSource(path, name=name, access=access)
+            return await pipeline.run(source, dry_run=dry_run, on_progress=on_progress, tenant=tenant)
+
+    async def remove_source(self, name: str) -> int:
+        """Forget every document of a source; how many there were."""
+        documents = await self._service.store.known(name)
+        for document in documents.values():
+            await self._service.store.remove(document.document_id)
+        return len(documents)

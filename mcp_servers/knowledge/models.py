@@ -1,0 +1,170 @@
+"""What the knowledge server's tools return."""
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from knowledge.contracts import Chunk, Hit, StoredDocument
+from knowledge.retrieve.candidates import Candidate
+from knowledge.retrieve.reader import SourceSummary
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Evidence(_Model):
+    """One passage, verbatim, with everything needed to cite it."""
+
+    ref: str = Field(description="Cite the passage with this handle: [#ref].")
+    chunk_id: str
+    document_id: str
+    document: str = Field(description="Path of the document in its source.")
+    title: str
+    heading: str = ""
+    page: int | None = None
+    start: int
+    end: int
+    uri: str
+    text: str
+    modified: str | None = Field(default=None, description="Date of the document.")
+    score: float = Field(default=0.0, ge=0, le=1)
+
+
+class SearchResult(_Model):
+    """Passages that fit a question, best first."""
+
+    evidence: list[Evidence]
+    answerable: float = Field(
+        ge=0, le=1, description="How well the best passage fits; below 0.5 the documents do not hold an answer."
+    )
+    next_cursor: str | None = Field(default=None, description="Pass it as cursor to get the next passages.")
+
+
+class ReadResult(_Model):
+    """A part of a document."""
+
+    document_id: str
+    document: str
+    title: str
+    uri: str
+    modified: str | None
+    text: str
+    start: int
+    end: int
+    total_characters: int
+    next_start: int | None = Field(description="Pass it as start to read on; null at the end.")
+    evidence: list[Evidence]
+
+
+class Source(_Model):
+    """A source with what you may see of it."""
+
+    name: str
+    documents: int
+    newest: str | None
+    media_types: dict[str, int]
+
+
+class SourceList(_Model):
+    """All sources."""
+
+    sources: list[Source]
+
+
+class DocumentEntry(_Model):
+    """A document in a list."""
+
+    document_id: str
+    document: str
+    title: str
+    source: str
+    media_type: str
+    modified: str | None
+    uri: str
+
+
+class DocumentList(_Model):
+    """Documents by path."""
+
+    documents: list[DocumentEntry]
+    next_cursor: str | None = None
+
+
+class Removed(_Model):
+    """What was removed."""
+
+    source: str
+    documents: int
+    summary: str
+
+
+class Health(_Model):
+    """What an integrity check found and mended."""
+
+    green: bool
+    summary: str
+    passages: int
+    missing: int
+    orphaned: int
+    mislabelled: int
+    unreachable: int
+    words_rebuilt: bool
+
+
+def evidence_of_hits(hits: Iterable[Hit]) -> list[Evidence]:
+    """Search hits as evidence."""
+    return [_evidence(hit.chunk, hit.document, hit.score) for hit in hits]
+
+
+def evidence_of_passages(passages: Iterable[Candidate]) -> list[Evidence]:
+    """Passages that were read, not searched for: all count the same."""
+    return [_evidence(item.chunk, item.document, 1.0) for item in passages]
+
+
+def source_of(summary: SourceSummary) -> Source:
+    """A source for the wire."""
+    return Source(
+        name=summary.name, documents=summary.documents, newest=summary.latest, media_types=summary.media_types
+    )
+
+
+def entry_of(document: StoredDocument) -> DocumentEntry:
+    """A document for a list."""
+    return DocumentEntry(
+        document_id=document.document_id,
+        document=document.document,
+        title=document.title,
+        source=document.source,
+        media_type=document.media_type,
+        modified=modified_of(document),
+        uri=link(document.document_id),
+    )
+
+
+def link(document_id: str, chunk_id: str = "") -> str:
+    """Where a person opens the document, at the passage."""
+    return f"/v1/documents/{document_id}" + (f"#chunk={chunk_id}" if chunk_id else "")
+
+
+def modified_of(document: StoredDocument) -> str | None:
+    """The document's ISO date, where known."""
+    return document.modified.date().isoformat() if document.modified else None
+
+
+def _evidence(chunk: Chunk, document: StoredDocument, score: float) -> Evidence:
+    return Evidence(
+        ref=chunk.chunk_id[:8],
+        chunk_id=chunk.chunk_id,
+        document_id=document.document_id,
+        document=document.document,
+        title=document.title,
+        heading=" › ".join(heading for heading in chunk.headings if heading != document.title),
+        page=chunk.page,
+        start=chunk.start,
+        end=chunk.end,
+        uri=link(document.document_id, chunk.chunk_id),
+        text=chunk.text,
+        modified=modified_of(document),
+        score=score,
+    )

@@ -1,0 +1,105 @@
+"""Tools for operators: they change what everybody finds, and need the scope `admin`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.types import ToolAnnotations
+from pydantic import Field
+
+from knowledge.contracts import AccessRule
+from knowledge.ingest import IngestReport
+from knowledge.service import KnowledgeService
+from mcp_servers.hosting import Caller
+from mcp_servers.knowledge import models as m
+from mcp_servers.knowledge.desk import IngestDesk
+from mcp_servers.knowledge.faults import told_to_tools
+from mcp_servers.knowledge.progress import ProgressRelay
+from signalbox.errors import NotAllowed, NotFound, UserFault
+from signalbox.identity import Principal
+
+SCOPE = "admin"
+CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
+MENDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+
+
+class OperatingTools:
+    """Ingest, remove, check."""
+
+    def __init__(self, service: KnowledgeService, caller: Caller, desk: IngestDesk) -> None:
+        self._service = service
+        self._caller = caller
+        self._desk = desk
+
+    def register(self, server: MCPServer[Any]) -> None:
+        """Add the tools to a server."""
+        server.add_tool(self.ingest_folder, annotations=CHANGES, structured_output=True)
+        server.add_tool(self.remove_source, annotations=CHANGES, structured_output=True)
+        server.add_tool(self.check_index, annotations=MENDS, structured_output=True)
+
+    async def ingest_folder(
+        self,
+        context: Context,
+        path: Annotated[str, Field(description="Absolute path of a folder on the server's machine.")],
+        access: Annotated[
+            list[str], Field(min_length=1, description="Who may see it: everyone, group:NAME, user:NAME.")
+        ],
+        name: Annotated[str, Field(max_length=200, description="Name of the source; the folder's by default.")] = "",
+        dry_run: Annotated[bool, Field(description="Read and parse, change nothing.")] = False,
+    ) -> IngestReport:
+        """Take a folder of documents into the knowledge base, or bring what was taken before up to date."""
+        with told_to_tools():
+            principal = self._operator(context)
+            rule = AccessRule(allow=frozenset(_subject(subject) for subject in access))
+            dry_run = dry_run or self._caller.call(context).dry_run
+            folder = Path(path)
+            if not folder.is_absolute():
+                raise UserFault(f"{path!r} is not an absolute path.", param="path")
+            async with ProgressRelay(context).running() as relay:
+                return await self._desk.ingest_folder(
+                    folder, name=name, access=rule, tenant=principal.tenant, dry_run=dry_run, on_progress=relay
+                )
+
+    async def remove_source(
+        self, context: Context, name: Annotated[str, Field(min_length=1, description="As list_sources shows it.")]
+    ) -> m.Removed:
+        """Forget a source with all its documents, passages and vectors."""
+        with told_to_tools():
+            self._operator(context)
+            if self._caller.call(context).dry_run:
+                count = len(await self._service.store.known(name))
+                return m.Removed(source=name, documents=count, summary=f"Would remove {count} documents of {name!r}.")
+            count = await self._desk.remove_source(name)
+            if not count:
+                raise NotFound(f"There is no source {name!r}.", hint="list_sources shows what there is.")
+        return m.Removed(source=name, documents=count, summary=f"Removed {count} documents of {name!r}.")
+
+    async def check_index(self, context: Context) -> m.Health:
+        """Compare the search indexes with the record, and mend what differs."""
+        with told_to_tools():
+            self._operator(context)
+            report = await self._service.check()
+        mended = report.missing + report.orphaned + report.mislabelled + report.unreachable
+        summary = "Everything agrees." if report.green else f"Mended {mended} passages."
+        return m.Health(
+            green=report.green,
+            summary=summary,
+            passages=report.passages,
+            missing=report.missing,
+            orphaned=report.orphaned,
+            mislabelled=report.mislabelled,
+            unreachable=report.unreachable,
+            words_rebuilt=report.words_rebuilt,
+        )
+
+    def _operator(self, context: Context) -> Principal:
+        principal = self._caller.chain(context).principal
+        if SCOPE not in principal.scopes:
+            raise NotAllowed(f"{principal.user!r} may not do this.", hint=f"It needs the scope {SCOPE!r}.")
+        return principal
+
+
+def _subject(name: str) -> str:
+    if name != "everyone" and not name.startswith(("user:", "group:")):
+        raise UserFault(f"{name!r} is no subject.", hint="Write everyone, user:NAME or group:NAME.", param="access")
+    return name
