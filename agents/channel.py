@@ -2,25 +2,46 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncGenerator
 
 from runs.events import RunEvent
 
 
 class Channel:
-    """A bounded queue that numbers events as they leave. When the reader is gone, what is put in is dropped."""
+    """A bounded queue that numbers events as they leave. Once it has ended, what is put in is dropped."""
 
     def __init__(self, run_id: str, *, size: int) -> None:
         self._run_id = run_id
-        self._queue: asyncio.Queue[RunEvent | None] = asyncio.Queue(size)
+        self._size = size
+        self._waiting: deque[RunEvent] = deque()
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
         self._started = time.monotonic()
         self._seq = 0
-        self._closed = False
+        self._ended = False
 
     async def emit(self, event: RunEvent) -> None:
         """Hand over an event; waits while the reader is behind."""
-        if not self._closed:
-            await self._queue.put(event.model_copy(update={"run_id": self._run_id, "at_ms": self._elapsed_ms()}))
+        stamped = event.model_copy(update={"run_id": self._run_id, "at_ms": self._elapsed_ms()})
+        while len(self._waiting) >= self._size and not self._ended:
+            self._room.clear()
+            await self._room.wait()
+        if not self._ended:
+            self._waiting.append(stamped)
+            self._news.set()
+
+    async def events(self) -> AsyncGenerator[RunEvent, None]:
+        """Everything that was emitted before the end."""
+        while True:
+            while not self._waiting and not self._ended:
+                self._news.clear()
+                await self._news.wait()
+            if not self._waiting:
+                return
+            event = self._waiting.popleft()
+            self._room.set()
+            yield self.numbered(event)
 
     def numbered(self, event: RunEvent) -> RunEvent:
         """`event` as the next one of the stream."""
@@ -28,25 +49,11 @@ class Channel:
         update = {"run_id": self._run_id, "seq": self._seq, "at_ms": event.at_ms or self._elapsed_ms()}
         return event.model_copy(update=update)
 
-    async def events(self, work: "asyncio.Future[RunEvent]") -> AsyncIterator[RunEvent]:
-        """Everything that is emitted until `work` is done and the queue is empty."""
-        while True:
-            if self._queue.empty() and work.done():
-                return
-            reading = asyncio.ensure_future(self._queue.get())
-            try:
-                await asyncio.wait([reading, work], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not reading.done():
-                    reading.cancel()
-            if reading.done() and not reading.cancelled() and (event := reading.result()) is not None:
-                yield self.numbered(event)
-
-    def close(self) -> None:
-        """The reader is gone: nobody waits for it any more."""
-        self._closed = True
-        while not self._queue.empty():
-            self._queue.get_nowait()
+    def end(self) -> None:
+        """Nothing more will come, or nobody reads it any more: whoever waits goes on."""
+        self._ended = True
+        self._news.set()
+        self._room.set()
 
     def _elapsed_ms(self) -> float:
         return round((time.monotonic() - self._started) * 1000, 2)

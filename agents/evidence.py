@@ -36,15 +36,15 @@ class Evidence:
         self._hosts: set[str] = set()
         self._urls: set[str] = set()
 
-    def add(self, outcome: ToolOutcome, *, also_known_as: str = "") -> tuple[Source, ...]:
-        """Take up what one call returned; the sources in it, best first. `also_known_as` is a second reference."""
+    def add(self, outcome: ToolOutcome) -> tuple[Source, ...]:
+        """Take up what one call returned; the sources in it, best first."""
         if outcome.status != "ok":
             return ()
-        items = _items(outcome)
-        sources = tuple(self._keep(item, outcome.tool) for item in items)
-        if also_known_as and len(sources) == 1:
-            self._aliases[also_known_as] = sources[0].ref
-        return sources
+        return tuple(self._keep(item, outcome.tool) for item in _items(outcome))
+
+    def alias(self, ref: str, known: str) -> None:
+        """Let `ref` mean what `known` means."""
+        self._aliases.setdefault(ref, known)
 
     def find(self, ref: str) -> Source | None:
         """The source behind a reference, or None."""

@@ -72,6 +72,7 @@ class Orchestrator(BaseChatAgent):
         if not plan.steps:
             await release.feed(plan.reply)
             await release.finish()
+            self.declined = release.declined
             return
         only = plan.steps[0] if len(plan.steps) == 1 else None
         outcomes = await self._run_steps(plan.steps, streaming=only)
@@ -126,15 +127,15 @@ class Orchestrator(BaseChatAgent):
         release = self._turn.release
         found = [outcome for outcome in outcomes if outcome.status == "ok" and not outcome.declined]
         waiting = [outcome for outcome in outcomes if outcome.status == "awaiting_approval"]
-        if streamed and outcomes[0].status == "ok":
-            self.answered_by = "specialist"
-            await release.finish()
-        elif len(found) > 1:
+        if len(found) > 1:
             await self._synthesise(outcomes)
         else:
             self.answered_by = "specialist"
-            release.discard()
-            await self._say(found or [outcome for outcome in outcomes if outcome.status == "ok"])
+            if streamed and outcomes[0].status == "ok" and release.fed:
+                await release.finish()
+            else:
+                release.discard()
+                await self._say([*found, *_told(outcomes)])
         said = notes(outcomes)
         if not release.text.strip() and not waiting:
             said = f"{NOTHING} {said}".strip()
@@ -154,6 +155,16 @@ class Orchestrator(BaseChatAgent):
             self._turn.release.discard()
             await self._turn.release.add("The findings could not be brought together; here they are one by one.")
             await self._say([outcome for outcome in outcomes if outcome.status == "ok" and not outcome.declined])
+
+
+def _told(outcomes: Sequence[StepOutcome]) -> list[StepOutcome]:
+    """Steps that found nothing and whose word for it is worth hearing: not a second opinion on another's task."""
+    answered = {outcome.step.task for outcome in outcomes if outcome.status == "ok" and not outcome.declined}
+    return [
+        outcome
+        for outcome in outcomes
+        if outcome.status == "ok" and outcome.declined and outcome.step.task not in answered
+    ]
 
 
 def renamed(steps: Sequence[Step], earlier: Sequence[StepOutcome]) -> list[Step]:

@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from autogen_core import CancellationToken
 from autogen_core.models import AssistantMessage, ChatCompletionClient, LLMMessage, UserMessage
+from autogen_core.tools import ToolSchema
 from pydantic import ValidationError
 
 from agents.contracts import Plan, Step, StepOutcome
@@ -15,7 +16,7 @@ from agents.scope import Turn, bounded
 from agents.settings import AgentsSettings
 from agents.specialists.roster import Roster
 from inference.contracts import Models
-from toolbus.contracts import Budget
+from toolbus.contracts import Budget, ToolSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -31,12 +32,16 @@ class Planner:
 
     async def plan(self, turn: Turn, outcomes: Sequence[StepOutcome] = ()) -> Plan:
         """A plan for the turn's question; with `outcomes`, what more to do after them (nothing, if in doubt)."""
-        cards = await self._roster.cards(turn)
+        tools, cards = await self._roster.look(turn.chain)
+        if turn.shared_tools is None:
+            turn.shared_tools = self._shared(tools)
         sections = turn.sections(specialists=cards, outcomes=[described(outcome) for outcome in outcomes])
         messages = self._prompts.messages("planner", "planner", sections)
         try:
             plan = await bounded(
-                lambda token: self._sound_plan(turn, messages, [card["name"] for card in cards], token),
+                lambda token: self._sound_plan(
+                    turn, messages, [card["name"] for card in cards], token, again=bool(outcomes)
+                ),
                 timeout_s=self._settings.planner_timeout_s,
                 parent=turn.token,
                 grace_s=self._settings.stop_grace_s,
@@ -49,12 +54,12 @@ class Planner:
         return clamped(plan, {card["name"]: self._limit_s(card["name"]) for card in cards})
 
     async def _sound_plan(
-        self, turn: Turn, messages: list[LLMMessage], known: Sequence[str], token: CancellationToken
+        self, turn: Turn, messages: list[LLMMessage], known: Sequence[str], token: CancellationToken, *, again: bool
     ) -> Plan | None:
-        client = self._models.client("planner", turn.calls)
+        client = turn.equipped(self._models.client("planner", turn.calls))
         for attempt in (1, 2):
             raw = await _ask(client, messages, turn.budget, token)
-            plan, faults = _read(raw, known)
+            plan, faults = _read(raw, known, may_be_empty=again)
             if not faults:
                 return plan
             _log.warning("plan.unsound", run_id=turn.request.run_id, attempt=attempt, faults=len(faults))
@@ -65,6 +70,15 @@ class Planner:
                 UserMessage(content=f"This plan cannot run:\n{listed}\nReturn a corrected one.", source="user"),
             ]
         return None
+
+    def _shared(self, tools: Sequence[ToolSpec]) -> Sequence[ToolSchema]:
+        """The tool list that all roles of the turn get; none where that helps nobody."""
+        if self._models.engine("planner") == "embedded" or len(tools) > self._settings.shared_tools_max:
+            return ()
+        return [
+            ToolSchema(name=tool.name, description=tool.description, parameters=tool.input_schema, strict=False)  # pyright: ignore[reportArgumentType]
+            for tool in sorted(tools, key=lambda tool: tool.name)
+        ]
 
     def _fallback(self, turn: Turn) -> Plan:
         name = self._settings.fallback
@@ -97,10 +111,10 @@ async def _ask(
     return result.content if isinstance(result.content, str) else ""
 
 
-def _read(raw: str, known: Sequence[str]) -> tuple[Plan, list[str]]:
+def _read(raw: str, known: Sequence[str], *, may_be_empty: bool) -> tuple[Plan, list[str]]:
     start, end = raw.find("{"), raw.rfind("}")
     try:
         plan = Plan.model_validate_json(raw[start : end + 1] if 0 <= start < end else raw)
     except ValidationError as error:
         return Plan(), [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5]]
-    return plan, problems(plan, known)
+    return plan, [] if may_be_empty and not plan.steps else problems(plan, known)

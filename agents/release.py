@@ -5,7 +5,6 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Literal
 
 import structlog
 
@@ -40,6 +39,7 @@ class Release:
         self._citations = Citations(evidence)
         self._before = ""
         self._released: list[str] = []
+        self.fed = False
         self.declined = False
         self.withheld = False
 
@@ -48,18 +48,14 @@ class Release:
         """Everything that was released."""
         return "".join(self._released)
 
-    @property
-    def finish_reason(self) -> Literal["stop", "content_filter"]:
-        """How the answer ended."""
-        return "content_filter" if self.withheld else "stop"
-
     def sources(self, question: str) -> tuple[Source, ...]:
         """All sources of the run, best first; quotes are masked like any text."""
-        sources = self._evidence.report(self._citations.cited, self._reviewer.clean(question))
-        return tuple(source.model_copy(update={"quote": self._reviewer.clean(source.quote)}) for source in sources)
+        sources = self._evidence.report(self._citations.cited, question)
+        return tuple(source.model_copy(update={"quote": self._reviewer.discreet(source.quote)}) for source in sources)
 
     async def feed(self, text: str) -> None:
         """More of the draft; whole sentences leave at once."""
+        self.fed = self.fed or bool(text)
         if self.withheld:
             return
         for piece in self._gate.feed(self._visible.filter(text)):

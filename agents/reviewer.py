@@ -8,11 +8,10 @@ from collections.abc import Iterable
 
 import structlog
 
+from agents.review.credentials import check_credentials
 from agents.review.invisible import visible
 from agents.review.leaks import LeakCheck
 from agents.review.links import LinkCheck
-from agents.review.numbers import check_numbers
-from agents.review.secrets import check_secrets
 from agents.review.verdict import Check, Judge, Surroundings, Verdict
 from agents.settings import ReviewSettings
 
@@ -29,9 +28,8 @@ class Reviewer:
         self._judge = judge
         self._checks: tuple[Check, ...] = (
             LeakCheck(canary, protected),
-            check_secrets,
+            check_credentials,
             LinkCheck(settings.allowed_hosts),
-            check_numbers,
         )
 
     @property
@@ -64,6 +62,10 @@ class Reviewer:
     def clean(self, text: str) -> str:
         """A short text beside the answer (a task, a reason, a quote): masked, or empty when it must not leave."""
         return self.look(visible(text), Surroundings()).text
+
+    def discreet(self, quote: str) -> str:
+        """A quotation, verbatim but for credentials in it."""
+        return check_credentials(quote, Surroundings()).text
 
     async def _judged(self, judge: Judge, verdict: Verdict, around: Surroundings) -> Verdict:
         try:

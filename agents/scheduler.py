@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agents.contracts import Step, StepOutcome
 
+_LEAVE_S = 2.0
 RunStep = Callable[[Step, Sequence[StepOutcome]], Awaitable[StepOutcome]]
 
 
@@ -43,7 +44,7 @@ async def run_steps(
         for task in live:
             task.cancel()
         if live:
-            await asyncio.wait(live)
+            await asyncio.wait(live, timeout=_LEAVE_S)
 
 
 def _why(outcome: StepOutcome) -> str:

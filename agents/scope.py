@@ -1,15 +1,19 @@
 """What belongs to one turn, and to one step of it. Nothing here is shared between turns."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from autogen_core import CancellationToken
+from autogen_core.models import ChatCompletionClient
+from autogen_core.tools import ToolSchema
 
 from agents.contracts import Step, StepOutcome, TurnRequest
 from agents.evidence import Evidence
 from agents.release import Release
+from agents.shared_tools import SharedTools
 from inference.contracts import CallScope
 from runs.events import ApprovalView, RunEvent, StepReport, StepStatus
 from signalbox.errors import UpstreamDown
@@ -34,6 +38,7 @@ class Turn:
     evidence: Evidence
     release: Release
     token: CancellationToken = field(default_factory=CancellationToken)
+    shared_tools: Sequence[ToolSchema] | None = None
     approvals: list[ApprovalView] = field(default_factory=list)
     _reports: dict[str, StepReport] = field(default_factory=dict)
 
@@ -66,6 +71,10 @@ class Turn:
     def chain(self) -> Chain:
         """The person who asks, with the orchestrator acting."""
         return Chain(principal=self.request.principal, actors=("orchestrator",))
+
+    def equipped(self, client: ChatCompletionClient) -> ChatCompletionClient:
+        """`client` with the tool list that all roles of this turn share, where they share one."""
+        return SharedTools(client, self.shared_tools) if self.shared_tools else client
 
     def sections(self, **more: Any) -> dict[str, Any]:
         """The sections that every role of this turn gets, and what one role gets besides."""
@@ -104,6 +113,16 @@ async def bounded(
     finally:
         if not task.done():
             await wind_down(token, task, 0 if parent.is_cancelled() else grace_s)
+
+
+@contextlib.asynccontextmanager
+async def within(timeout_s: float, what: str) -> AsyncIterator[None]:
+    """A deadline for a look-up; raises `UpstreamDown` that names what did not answer."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError:
+        raise UpstreamDown(f"{what} did not answer within {timeout_s:g} s.", hint="Ask again in a moment.") from None
 
 
 async def wind_down(token: CancellationToken, task: "asyncio.Future[Any]", grace_s: float) -> None:

@@ -51,6 +51,7 @@ class AgentsSettings(BaseModel):
     lookup_timeout_s: float = Field(default=5, gt=0, description="For conversations, tool lists and health.")
     tool_calls: int = Field(default=24, ge=0, description="For all steps of a turn together.")
     tokens: int = Field(default=240_000, gt=0, description="For all model calls of a turn together.")
+    shared_tools_max: int = Field(default=24, ge=0, description="Up to so many tools every role sees the same list.")
     replans: int = Field(default=1, ge=0, le=2)
     history_messages: int = Field(default=12, ge=0)
     history_chars: int = Field(default=6_000, ge=0)

@@ -11,16 +11,26 @@ from autogen_agentchat.messages import BaseChatMessage, ModelClientStreamingChun
 from autogen_core import CancellationToken
 
 from agents.contracts import NO_ANSWER, Step, StepOutcome
-from agents.prompting import Prompts
+from agents.evidence import reference
+from agents.guard import GuardedWorkbench
+from agents.prompting import Prompts, defang
 from agents.release import Release
 from agents.reviewer import Reviewer
 from agents.scope import StepScope, Turn, bounded
 from agents.settings import AgentsSettings
 from agents.specialists.base import Equipment, StepSpecialist
 from agents.specialists.roster import Roster
-from agents.workbench import StepWorkbench
 from inference.contracts import Models
-from runs.events import ApprovalRequested, RunEvent, SourcesFound, StepFinished, StepStarted, StepStatus
+from runs.events import (
+    ApprovalRequested,
+    Progress,
+    RunEvent,
+    Source,
+    SourcesFound,
+    StepFinished,
+    StepStarted,
+    StepStatus,
+)
 from signalbox.errors import BudgetSpent, Bug, NotAllowed, SignalboxError
 from toolbus.contracts import Budget, CallContext, ToolBus, ToolOutcome
 
@@ -107,6 +117,8 @@ class StepRunner:
                 if event.approval.id in asked:
                     return
                 asked.add(event.approval.id)
+            if isinstance(event, Progress):
+                event = event.model_copy(update={"message": self._reviewer.clean(event.message)})
             await turn.emit(event)
 
         return CallContext(
@@ -122,34 +134,39 @@ class StepRunner:
         workbench = None
         if specialist.tools:
             inner = await self._bus.workbench(scope.call, specialist.tools)
-            workbench = StepWorkbench(inner, scope.call, self._taker(scope))
-        client = self._models.client("specialist", scope.turn.calls)
+            workbench = GuardedWorkbench(inner, scope.call, self._taker(scope))
+        client = scope.turn.equipped(self._models.client("specialist", scope.turn.calls))
         agent = specialist.agent(Equipment(client=client, workbench=workbench, prompts=self._prompts))
         task = specialist.task(scope, self._prompts)
         return await converse(agent, task, scope.call.budget, scope.token, release)
 
-    def _taker(self, scope: StepScope) -> Callable[[ToolOutcome, str], Awaitable[str]]:
-        async def take(outcome: ToolOutcome, alias: str) -> str:
+    def _taker(self, scope: StepScope) -> Callable[[ToolOutcome], Awaitable[str]]:
+        evidence, call = scope.turn.evidence, scope.call
+
+        async def take_up(outcome: ToolOutcome) -> str:
             """Take a result into the evidence; what the model must be told besides the result itself."""
             if outcome.approval is not None:
-                await scope.call.emit(ApprovalRequested(step_id=scope.step.id, approval=outcome.approval))
-            sources = scope.turn.evidence.add(outcome, also_known_as=alias)
-            if not sources:
+                await call.emit(ApprovalRequested(step_id=call.step_id, approval=outcome.approval))
+            sources = evidence.add(outcome)
+            if len(sources) == 0:
                 return ""
-            shown = tuple(
-                source.model_copy(
-                    update={"quote": self._reviewer.clean(scope.turn.evidence.quote(source.ref, scope.step.task))}
-                )
-                for source in sources
-            )
-            await scope.call.emit(SourcesFound(step_id=scope.step.id, sources=shown))
-            return (
-                f"Cite this result as [#{sources[0].ref}]."
-                if len(sources) == 1 and sources[0].ref not in outcome.text
-                else ""
-            )
+            await call.emit(SourcesFound(step_id=call.step_id, sources=self._quoted(scope, sources)))
+            ref = sources[0].ref
+            if len(sources) > 1 or ref in outcome.text:
+                return ""
+            note = f"Cite this result as [#{ref}]."
+            # An engine that derives references from what it reads arrives at this one (docs/contracts.md, "Evidence").
+            evidence.alias(reference(f"{defang(outcome.text)}\n{note}"), ref)
+            return note
 
-        return take
+        return take_up
+
+    def _quoted(self, scope: StepScope, sources: Sequence[Source]) -> tuple[Source, ...]:
+        quotes = [scope.turn.evidence.quote(source.ref, scope.step.task) for source in sources]
+        return tuple(
+            source.model_copy(update={"quote": self._reviewer.discreet(quote)})
+            for source, quote in zip(sources, quotes, strict=True)
+        )
 
 
 async def converse(

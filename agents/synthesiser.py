@@ -28,7 +28,7 @@ class Synthesiser:
         """Write from `outcomes`, as data; returns why the model stopped. Raises `TimeoutError` when it does not."""
         sections = turn.sections(outcomes=[described(outcome) for outcome in outcomes])
         messages = self._prompts.messages("synthesiser", "synthesiser", sections)
-        client = self._models.client("synthesiser", turn.calls)
+        client = turn.equipped(self._models.client("synthesiser", turn.calls))
         return await bounded(
             lambda token: stream_into(turn.release, client, messages, turn.budget, token),
             timeout_s=self._settings.synthesiser_timeout_s,

@@ -1,11 +1,13 @@
 """The one way a turn is run, whatever surface asks for it: open, record, work, review, record, end."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
+from autogen_core import CancellationToken
 
 from agents.channel import Channel
 from agents.contracts import TurnRequest
@@ -15,7 +17,8 @@ from agents.history import from_context, from_messages
 from agents.notes import OUT_OF_TIME
 from agents.orchestrator import Crew, Orchestrator
 from agents.release import Release
-from agents.scope import Turn, bounded, wind_down
+from agents.reviewer import Reviewer
+from agents.scope import Turn, bounded, wind_down, within
 from agents.settings import AgentsSettings
 from conversations.contracts import ConversationStore
 from inference.contracts import CallScope, Models, Purpose, UsageMeter
@@ -52,19 +55,26 @@ class Turns:
         self._live: dict[str, _Run] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
+    @property
+    def reviewer(self) -> Reviewer:
+        """The output gate of this installation, for what leaves outside of a run (the outcome of an action)."""
+        return self._crew.reviewer
+
     async def run(self, request: TurnRequest) -> AsyncIterator[RunEvent]:
         """The events of one run, its terminal event last. Closing the iterator stops everything that works for it."""
         run = _Run(request, Channel(request.run_id, size=self._settings.queue_events))
         run.job = asyncio.create_task(self._work(run), name=f"turn {request.run_id}")
         self._live[request.run_id] = run
         try:
-            async for event in run.channel.events(run.job):
-                yield event
+            async with contextlib.aclosing(run.channel.events()) as events:
+                async for event in events:
+                    yield event
             if run.stopping is not None:
                 await asyncio.shield(run.stopping)
             yield run.channel.numbered(run.ending())
         finally:
             if not run.job.done():
+                run.channel.end()
                 await asyncio.shield(self._stop(run, "the reader went away"))
             self._live.pop(request.run_id, None)
 
@@ -74,7 +84,7 @@ class Turns:
         if run is None or run.job.done() or _owner(run.request.principal) != _owner(principal):
             return False
         await asyncio.shield(self._stop(run, reason))
-        return True
+        return run.job.cancelled()
 
     async def close(self) -> None:
         """Stop every run and wait until the last one is recorded."""
@@ -91,17 +101,21 @@ class Turns:
         return run.stopping
 
     async def _wind_down(self, run: "_Run") -> None:
-        run.channel.close()
-        if run.turn is None:
-            run.job.cancel()
-            await asyncio.wait([run.job], timeout=self._settings.stop_grace_s)
+        if run.answered:  # all that is left is to write it down
+            await asyncio.wait([run.job], timeout=self._settings.lookup_timeout_s)
             return
-        await wind_down(run.turn.token, run.job, self._settings.stop_grace_s)
+        await wind_down(run.turn.token if run.turn else CancellationToken(), run.job, self._settings.stop_grace_s)
         _log.info("run.cancelled", run_id=run.request.run_id, reason=run.reason)
-        if run.job.cancelled():
+        if run.turn is not None:
             await self._record(run.turn, self._result(run.turn))
 
     async def _work(self, run: "_Run") -> RunEvent:
+        try:
+            return await self._attempt(run)
+        finally:
+            run.channel.end()
+
+    async def _attempt(self, run: "_Run") -> RunEvent:
         try:
             return RunFinished(result=await self._turn(run))
         except SignalboxError as error:
@@ -138,13 +152,14 @@ class Turns:
                 ) from None
             await turn.release.add(OUT_OF_TIME)
         result = self._result(turn, answer)
-        async with asyncio.timeout(self._settings.lookup_timeout_s):
+        run.answered = True
+        async with within(self._settings.lookup_timeout_s, "The conversation store"):
             await self._conversations.add_answer(turn.request.principal, turn.conversation_id, result)
         return result
 
     async def _open(self, run: "_Run") -> Turn:
         request, settings = run.request, self._settings
-        async with asyncio.timeout(settings.lookup_timeout_s):
+        async with within(settings.lookup_timeout_s, "The conversation store"):
             conversation = await self._conversations.open(request.principal, request.conversation_id)
             if request.conversation_id is None:
                 history = from_context(request.context, settings)
@@ -213,6 +228,7 @@ class _Run:
         self.turn: Turn | None = None
         self.job: asyncio.Task[RunEvent]
         self.stopping: asyncio.Task[None] | None = None
+        self.answered = False
         self.reason = ""
 
     def ending(self) -> RunEvent:

@@ -8,8 +8,8 @@ import re
 
 _CITATIONS = r"(?:\s*\[#[^\]\n]{0,80}\])*"
 _END = re.compile(rf"(?:[.!?…][\"'”’)\]*_`]*{_CITATIONS}\s+|[。！？]{_CITATIONS}|\n\s*)(?=[^\s\[])")
-_OPEN_LINK = re.compile(r"\[[^\]\n]{0,300}$|\]\([^)\n]{0,2000}$")
-_OPEN_TAG = re.compile(r"<[A-Za-z/!][^>\n]{0,300}$")
+_OPEN_LINK = re.compile(r"!?\[(?:[^\]\n]|\n(?!\s*\n))*$|!?\[[^\]]*\]\((?:[^)\n]|\n(?!\s*\n))*$")
+_OPEN_TAG = re.compile(r"<[A-Za-z/!](?:[^>\n]|\n(?!\s*\n))*$")
 _DIGITS = re.compile(r"\d[\s\-–.]*$")
 
 

@@ -6,11 +6,12 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
 
-from agents.scope import Turn
+from agents.scope import within
 from agents.settings import AgentsSettings
 from agents.specialists.base import Profile, StepSpecialist, ToolSpecialist
 from signalbox.errors import UserFault
-from toolbus.contracts import ToolBus
+from signalbox.identity import Chain
+from toolbus.contracts import ToolBus, ToolSpec
 
 
 class Roster:
@@ -28,12 +29,12 @@ class Roster:
         """The specialist of that name, or None."""
         return self._specialists.get(name)
 
-    async def cards(self, turn: Turn) -> list[dict[str, Any]]:
-        """Name, description, examples, tools and health of each, for this turn's principal."""
-        async with asyncio.timeout(self._lookup_timeout_s):
-            tools, health = await asyncio.gather(self._bus.tools(turn.chain), self._bus.health())
+    async def look(self, chain: Chain) -> tuple[Sequence[ToolSpec], list[dict[str, Any]]]:
+        """The tools that `chain` may call, and of each specialist name, description, examples, tools and health."""
+        async with within(self._lookup_timeout_s, "The tool bus"):
+            tools, health = await asyncio.gather(self._bus.tools(chain), self._bus.health())
         names = [tool.name for tool in tools]
-        return [self._card(specialist, names, health) for specialist in self._specialists.values()]
+        return tools, [self._card(specialist, names, health) for specialist in self._specialists.values()]
 
     def _card(self, specialist: StepSpecialist, tools: Sequence[str], health: Mapping[str, str]) -> dict[str, Any]:
         mine = [name for name in tools if any(fnmatchcase(name, pattern) for pattern in specialist.tools)]

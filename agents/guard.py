@@ -9,34 +9,34 @@ from autogen_core import CancellationToken
 from autogen_core.tools import TextResultContent, ToolResult, ToolSchema, Workbench
 from pydantic import BaseModel
 
-from agents.evidence import reference
 from agents.prompting import defang
-from signalbox.errors import SignalboxError
 from toolbus.contracts import CallContext, ToolOutcome
+
+TakeUp = Callable[[ToolOutcome], Awaitable[str]]
+"""Is told of every outcome; what it returns is added to the text that the model reads."""
 
 _log = structlog.get_logger(__name__)
 
 
-class StepWorkbench(Workbench):
+class GuardedWorkbench(Workbench):
     """Wraps the bus's workbench for one step.
 
     AssistantAgent 0.7.5 waits for ever for a workbench that raises anything, `CancelledError` included, and passes on
-    arguments that are no object (autogen #7956; notes, defects 1 and 2). So every way a call can end is a result here.
+    arguments that are no object (autogen #7956; tests/agents/test_autogen_defects.py). So whatever the workbench
+    behind it does, every way a call can end is a result here.
     """
 
     component_config_schema = BaseModel
 
-    def __init__(
-        self, inner: Workbench, call: CallContext, on_outcome: Callable[[ToolOutcome, str], Awaitable[str]]
-    ) -> None:
+    def __init__(self, inner: Workbench, call: CallContext, take_up: TakeUp) -> None:
         self._inner = inner
         self._call = call
-        self._on_outcome = on_outcome
-        self._seen = len(call.outcomes)
+        self._take_up = take_up
+        self._taken: set[int] = set()
         self._tools: list[ToolSchema] | None = None
 
     async def list_tools(self) -> list[ToolSchema]:
-        """The tools of this step; asked once, for AutoGen asks at every model call."""
+        """The tools of this step; looked up once, for AutoGen asks before every model call and every tool call."""
         if self._tools is None:
             self._tools = list(await self._inner.list_tools())
         return self._tools
@@ -51,30 +51,31 @@ class StepWorkbench(Workbench):
         """Call through the bus; whatever happens, the model gets a result that it can act on."""
         if arguments is not None and not isinstance(arguments, Mapping):
             return _error(name, f"The arguments of {name!r} must be a JSON object. Call it again with one.")
-        work = asyncio.ensure_future(self._inner.call_tool(name, arguments, cancellation_token, call_id))
-        if cancellation_token is not None:
-            cancellation_token.link_future(work)
         try:
-            result = await work
+            result = await self._inner.call_tool(name, arguments, cancellation_token, call_id)
+            return await self._taken_up(name, result)
         except asyncio.CancelledError:
             if cancellation_token is not None and cancellation_token.is_cancelled():
                 return _error(name, "Cancelled.")
-            work.cancel()
             raise
-        except SignalboxError as error:
-            return _error(name, str(error))
-        except Exception as error:  # noqa: BLE001 - see above: it must become a result
-            _log.exception("tool.crashed", tool=name, error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - raising here would hang the agent for ever
+            _log.error("tool.crashed", tool=name, run_id=self._call.run_id, error=type(error).__name__, exc_info=error)
             return _error(name, f"{name!r} failed inside Signalbox. Do without it.")
-        return await self._taken_up(result)
 
-    async def _taken_up(self, result: ToolResult) -> ToolResult:
-        new, self._seen = self._call.outcomes[self._seen :], len(self._call.outcomes)
-        text = defang(result.to_text(replace_image="[image]"))
-        notes = [await self._on_outcome(outcome, reference(text)) for outcome in new]
-        if any(notes):
-            text = "\n".join([text, *filter(None, notes)])
-        return ToolResult(name=result.name, result=[TextResultContent(content=text)], is_error=result.is_error)
+    async def _taken_up(self, name: str, result: ToolResult) -> ToolResult:
+        text = result.to_text(replace_image="[image]")
+        outcome = self._outcome_of(name, text)
+        note = await self._take_up(outcome) if outcome is not None else ""
+        text = defang(text) + (f"\n{note}" if note else "")
+        return ToolResult(name=name, result=[TextResultContent(content=text)], is_error=result.is_error)
+
+    def _outcome_of(self, name: str, text: str) -> ToolOutcome | None:
+        """The outcome that the bus noted for this result; calls may run side by side, so order tells nothing."""
+        for outcome in self._call.outcomes:
+            if outcome.tool == name and outcome.text == text and id(outcome) not in self._taken:
+                self._taken.add(id(outcome))
+                return outcome
+        return None
 
     async def start(self) -> None:
         """The bus's sessions outlive a step: nothing to start."""
