@@ -1,4 +1,4 @@
-"""The catalogue: which tables and columns may be read by whom, and the named metrics. Loaded from YAML, checked whole."""
+"""The catalogue: which tables and columns may be read by whom, and the named metrics; YAML, checked whole."""
 
 import re
 from functools import cached_property

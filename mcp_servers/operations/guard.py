@@ -69,7 +69,8 @@ class GuardedQuery:
 def guard(sql: str, access: Access, *, read: str, write: str, absent: frozenset[str] = frozenset()) -> GuardedQuery:
     """The statement rebuilt for its asker; raises `UserFault` with what to change when it is not one plain SELECT.
 
-    In SQL of the catalogue's own, `(:name IS NULL OR condition)` becomes the condition, or nothing for a name in `absent`.
+    In SQL of the catalogue's own, `(:name IS NULL OR condition)` becomes the condition, or nothing where the name is
+    in `absent`.
     """
     tree = _parse(sql, read)
     if access.columns is None:
@@ -92,7 +93,7 @@ def guard(sql: str, access: Access, *, read: str, write: str, absent: frozenset[
     )
 
 
-def _parse(sql: str, dialect: str) -> exp.Expression:
+def _parse(sql: str, dialect: str) -> exp.Expr:
     if len(sql) > MAX_SQL_CHARS:
         raise UserFault(
             f"The statement has {len(sql)} characters.", hint=f"At most {MAX_SQL_CHARS} are read.", param="sql"
@@ -114,7 +115,7 @@ def _parse(sql: str, dialect: str) -> exp.Expression:
     return tree
 
 
-def _settle_optional(tree: exp.Expression, absent: frozenset[str]) -> None:
+def _settle_optional(tree: exp.Expr, absent: frozenset[str]) -> None:
     for group in list(tree.find_all(exp.Paren)):
         either = group.this
         if not (
@@ -132,7 +133,7 @@ def _settle_optional(tree: exp.Expression, absent: frozenset[str]) -> None:
             group.parent.pop()
 
 
-def _check_syntax(tree: exp.Expression, *, ours: bool) -> None:
+def _check_syntax(tree: exp.Expr, *, ours: bool) -> None:
     for node in tree.walk():
         kind = type(node)
         if isinstance(node, exp.Anonymous):
@@ -154,7 +155,7 @@ def _check_syntax(tree: exp.Expression, *, ours: bool) -> None:
             raise UserFault("Columns are named as column or table.column.", param="sql")
 
 
-def _rename_ctes(tree: exp.Expression) -> dict[int, exp.CTE]:
+def _rename_ctes(tree: exp.Expr) -> dict[int, exp.CTE]:
     """Give every CTE a name that no real table has, in its definition and where its scope refers to it."""
     resolved: dict[int, exp.CTE] = {}
     ctes = list(tree.find_all(exp.CTE))
@@ -175,8 +176,8 @@ def _rename_ctes(tree: exp.Expression) -> dict[int, exp.CTE]:
 
 
 def _cte_in_scope(table: exp.Table) -> exp.CTE | None:
-    node: exp.Expression | None = table
-    inside: exp.Expression = table
+    node: exp.Expr | None = table
+    inside: exp.Expr = table
     while node is not None:
         own = node.args.get("with_") or node.args.get("with")
         if isinstance(own, exp.With) and inside is not own:
@@ -196,7 +197,7 @@ def _cte_in_scope(table: exp.Table) -> exp.CTE | None:
 
 
 def _rebuild_tables(
-    tree: exp.Expression, ctes: Mapping[int, exp.CTE], access: Access, dialect: str, binds: dict[str, Any]
+    tree: exp.Expr, ctes: Mapping[int, exp.CTE], access: Access, dialect: str, binds: dict[str, Any]
 ) -> dict[str, str]:
     tables: dict[str, str] = {}
     for table in list(tree.find_all(exp.Table)):
@@ -221,11 +222,11 @@ def _readable(
     access: Access,
     dialect: str,
     binds: dict[str, Any],
-) -> exp.Expression:
+) -> exp.Expr:
     filters = access.filters.get(name, ())
     if columns is None and not filters:
         return table
-    chosen: list[exp.Expression] = [exp.Star()] if columns is None else [exp.column(c, quoted=True) for c in columns]
+    chosen: list[exp.Expr] = [exp.Star()] if columns is None else [exp.column(c, quoted=True) for c in columns]
     inner = exp.Select().select(*chosen, copy=False).from_(exp.Table(this=exp.to_identifier(name, quoted=True)))
     for rule, values in filters:
         inner = inner.where(_condition(rule, values, dialect, binds), copy=False)
@@ -237,14 +238,12 @@ def _readable(
     return rebuilt
 
 
-def _condition(
-    rule: RowFilter, values: Mapping[str, Any], dialect: str, binds: dict[str, Any] | None
-) -> exp.Expression:
+def _condition(rule: RowFilter, values: Mapping[str, Any], dialect: str, binds: dict[str, Any] | None) -> exp.Expr:
     condition = sqlglot.parse_one(rule.where, read=dialect)
     for mark in list(condition.find_all(exp.Placeholder)):
         value = values[str(mark.this)]
         many = list(value) if isinstance(value, (list, tuple)) else [value]
-        marks: list[exp.Expression] = []
+        marks: list[exp.Expr] = []
         for one in many:
             if binds is None:
                 marks.append(exp.Literal.string(str(one)))
@@ -260,7 +259,7 @@ def _condition(
     return exp.paren(condition, copy=False)
 
 
-def _rebuild_shown(shown: exp.Expression, access: Access, dialect: str) -> None:
+def _rebuild_shown(shown: exp.Expr, access: Access, dialect: str) -> None:
     resolved = {id(t) for t in shown.find_all(exp.Table) if _cte_in_scope(t) is not None}
     for table in list(shown.find_all(exp.Table)):
         name = table.name.lower()
@@ -289,9 +288,7 @@ def _reads(tables: Mapping[str, str], access: Access) -> dict[str, frozenset[str
     return reads
 
 
-def _outputs(
-    tree: exp.Expression, access: Access, tables: Mapping[str, str]
-) -> tuple[tuple[str, ColumnRule | None], ...]:
+def _outputs(tree: exp.Expr, access: Access, tables: Mapping[str, str]) -> tuple[tuple[str, ColumnRule | None], ...]:
     """Name and meaning of each output column, where it can be told: a column, or an aggregate that keeps its unit."""
     query = tree
     while isinstance(query, (exp.SetOperation, exp.Subquery)):

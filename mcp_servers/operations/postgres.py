@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mcp_servers.operations.reader import Limits, Page, Statement, take, too_slow
 from signalbox.errors import UpstreamDown, UserFault
@@ -84,7 +84,7 @@ class PostgresReader:
     def _explain(self, error: DBAPIError, limits: Limits) -> Exception:
         if getattr(error.orig, "sqlstate", None) == _CANCELLED:
             return too_slow(limits.timeout_s)
-        if error.connection_invalidated or isinstance(error, sa.exc.OperationalError):
+        if error.connection_invalidated or isinstance(error, OperationalError):
             return UpstreamDown(f"The operations database does not answer: {_first_line(error)}.")
         return UserFault(
             f"The database refused the statement: {_first_line(error)}.", hint="See describe_tables.", param="sql"

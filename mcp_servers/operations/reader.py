@@ -1,5 +1,6 @@
 """Runs one statement, read-only, with a deadline and limits: what every database behind the server offers."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,7 +30,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Statement:
-    """SQL with its bound values; `reads` is what the database itself shall let through, None for the catalogue's own."""
+    """SQL with its bound values; `reads` is what the database itself lets through, None for the catalogue's own."""
 
     sql: str
     binds: Mapping[str, Any]
@@ -85,7 +86,7 @@ def _cell(value: Any, max_chars: int) -> Cell:
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
+        return value if math.isfinite(value) else None
     if isinstance(value, (bytes, memoryview)):
         return f"({len(value)} bytes)"
     if type(value).__name__ == "Decimal":

@@ -1,4 +1,4 @@
-"""The input schema of `query_metric`: one closed variant per metric, everything inline, nothing that changes by the day.
+"""The input schema of `query_metric`: one closed variant per metric, all inline, nothing that changes by the day.
 
 Guided decoding (vLLM) and the embedded engine read it, so there is no `$ref`, every variant has a description, and
 known values are enums.

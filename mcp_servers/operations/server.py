@@ -40,7 +40,7 @@ def build_server(service: OperationsService, caller: Caller) -> MCPServer[Any]:
             str | None, Field(description=f"One of: {', '.join(service.catalogue.topics)}. All when left out.")
         ] = None,
     ) -> MetricList:
-        """List the figures that can be asked with query_metric: name, meaning, parameters with accepted values, examples."""
+        """List the figures that query_metric can answer: name, meaning, parameters with accepted values, examples."""
         return service.list_metrics(caller.chain(context).principal, topic)
 
     @_told
@@ -61,7 +61,7 @@ def build_server(service: OperationsService, caller: Caller) -> MCPServer[Any]:
     @server.tool(annotations=READS, title="Describe tables")
     @_told
     async def describe_tables(context: Context[Any, Any]) -> TableList:
-        """Describe the tables and columns that run_select may read, with meaning and units. Call it before writing SQL."""
+        """Describe the tables and columns that run_select reads, with meaning and units. Call it before writing SQL."""
         return service.describe_tables(caller.chain(context).principal)
 
     @server.tool(annotations=READS, title="Run a SELECT")
@@ -79,7 +79,7 @@ def build_server(service: OperationsService, caller: Caller) -> MCPServer[Any]:
         ],
         cursor: Annotated[str | None, Field(description="next_cursor of an earlier result of the same SELECT.")] = None,
     ) -> Table:
-        """Read the operations database with a SQL SELECT of your own, when no metric of query_metric answers the question.
+        """Read the operations database with a SQL SELECT of your own, when no metric of query_metric answers.
 
         Only reading is possible. Aggregate in SQL instead of fetching many rows.
         """
