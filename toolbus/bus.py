@@ -19,6 +19,7 @@ from toolbus.call import Call
 from toolbus.catalogue import Catalogue
 from toolbus.contracts import ApprovalDesk, Budget, CallContext, ToolOutcome, ToolSpec
 from toolbus.filters import AuditFilter, AuthoriseFilter, BudgetAndApprovalFilter, RedactFilter
+from toolbus.leftovers import MORE, read_on
 from toolbus.offer import Offer, matches
 from toolbus.preview import Previewer
 from toolbus.settings import ServerSpec, ToolBusSettings
@@ -162,11 +163,15 @@ class KernelToolBus:
     # -- what a step's workbench sees
 
     async def offered(self, context: CallContext, patterns: Sequence[str]) -> Sequence[ToolSpec]:
-        """The tools of a step now."""
-        return self._offer.of(context.chain, patterns)
+        """The tools of a step now, and the one to read on with where a result was cut."""
+        tools = self._offer.of(context.chain, patterns)
+        return [*tools, MORE] if context.leftovers else tools
 
     async def run(self, context: CallContext, patterns: Sequence[str], tool: str, arguments: Any) -> ToolOutcome:
         """One call for a step; the caller records the outcome."""
+        if tool == MORE.name:
+            fault = self._check.fault(MORE.pin, MORE.input_schema, arguments)
+            return ToolOutcome(tool, "error", fault) if fault else read_on(context, arguments, self._settings)
         spec = self._offer.find(tool)
         if spec is None or not matches(tool, patterns) or spec not in self._offer.of(context.chain, patterns):
             return self._absent(context.chain, tool)

@@ -80,7 +80,7 @@ class CallContext:
     """On whose behalf, for which step and within which limits the tools of one workbench are called.
 
     `task` is what the step is to do, in words: where many tools are installed, those that fit it are offered.
-    `budget.deadline` is a point of `time.monotonic()`.
+    `budget.deadline` is a point of `time.monotonic()`. `leftovers` is the bus's own: what was cut off results.
     """
 
     chain: Chain
@@ -91,6 +91,7 @@ class CallContext:
     emit: Emit
     outcomes: list[ToolOutcome] = field(default_factory=list)
     task: str = ""
+    leftovers: dict[str, tuple[str, list[Any] | str]] = field(default_factory=dict)
 
 
 class ApprovalDesk(Protocol):

@@ -16,6 +16,7 @@ from toolbus.audit import AuditLog, argument_hash
 from toolbus.call import Call
 from toolbus.catalogue import Catalogue
 from toolbus.contracts import ApprovalDesk, ToolOutcome
+from toolbus.leftovers import finish
 from toolbus.offer import request_for
 from toolbus.results import clean
 from toolbus.settings import ToolBusSettings
@@ -156,5 +157,4 @@ class RedactFilter:
             return outcome
         result = clean(call.raw, max_bytes=self._settings.max_result_bytes, max_rows=self._settings.max_result_rows)
         call.raw = None
-        outcome.text, outcome.structured = result.text, result.structured
-        return outcome
+        return finish(call.context, outcome, result)

@@ -91,10 +91,12 @@ class McpServerHandle:
     async def close(self) -> None:
         """Disconnect; a stdio server's process has ended when this returns."""
         self._closing.set()
-        if self._connection is not None:
-            self._connection.stop()
         if self._owner is None:
             return
+        if self._connection is not None and self._connection.client is not None:
+            self._connection.stop()
+        else:
+            self._owner.cancel()  # it is connecting, or waiting to: there is nothing to take leave of
         _, late = await asyncio.wait([self._owner], timeout=self._settings.shutdown_timeout_s)
         for task in late:
             task.cancel()

@@ -1,6 +1,7 @@
 """Results on their way to a model: credentials replaced, then cut to size, with a note that says so.
 
 Both halves of a result are treated alike: the text that the model reads, and the structured content that code reads.
+What was cut off can be read on: see `toolbus.leftovers`.
 """
 
 import json
@@ -10,8 +11,24 @@ from typing import Any
 from policies.sensitive import may_hold_secrets, redact_secrets, redact_value
 from toolbus.sources import SourceResult
 
-# No result is searched for credentials beyond this multiple of its limit: what is cut off anyway is not worth the time.
-_SCAN_FACTOR = 4
+_SCAN_FACTOR = 4  # text beyond this multiple of the limit is dropped unread: no call is worth reading more
+_MAX_CUTS = 8
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What did not fit: the rest of one list or one text of the result."""
+
+    name: str
+    kept: int
+    rest: list[Any] | str
+
+    @property
+    def note(self) -> str:
+        """In words, for the model."""
+        unit = "characters" if isinstance(self.rest, str) else "items"
+        of = f" of {self.name!r}" if self.name else ""
+        return f"Cut to size: the first {self.kept} of {self.kept + len(self.rest)} {unit}{of}."
 
 
 @dataclass(frozen=True)
@@ -21,32 +38,80 @@ class CleanResult:
     text: str
     structured: Any
     is_error: bool
-    rest: Any = None
+    cut: Cut | None = None
 
 
 def clean(result: SourceResult, *, max_bytes: int, max_rows: int) -> CleanResult:
-    """Redact, then bound. When rows were cut off, `rest` holds them: (name of the list, the remaining rows)."""
+    """Redact, then bound. The note about a cut is not in the text yet: the caller knows whether there is a cursor."""
     if result.structured is None:
-        text = redact_secrets(result.text[: max_bytes * _SCAN_FACTOR])
-        return CleanResult(_cut_text(text, len(result.text), max_bytes), None, result.is_error)
+        whole = redact_secrets(result.text[: max_bytes * _SCAN_FACTOR])
+        kept = _head(whole, max_bytes)
+        cut = Cut("", len(kept), whole[len(kept) :]) if len(kept) < len(whole) else None
+        return CleanResult(kept, None, result.is_error, cut)
     text = json.dumps(result.structured, ensure_ascii=False)
-    if _fits(text, max_bytes) and not _too_many(result.structured, max_rows) and not may_hold_secrets(text):
-        return CleanResult(text, result.structured, result.is_error)
-    trimmed, first_cut = _trim_rows(result.structured, max_bytes * _SCAN_FACTOR, max_rows)
-    structured, cut = _trim_rows(redact_value(trimmed), max_bytes, max_rows)
-    name = (cut or first_cut or ("", 0))[0]
-    if not name:
-        text = json.dumps(structured, ensure_ascii=False)
-        return CleanResult(_cut_text(text, len(text), max_bytes), structured, result.is_error)
-    kept = len(structured[name] if isinstance(structured, dict) else structured)
-    original = result.structured[name] if isinstance(result.structured, dict) else result.structured
-    if isinstance(structured, dict):
-        structured = {**structured, "truncated": True}
-    text = json.dumps(structured, ensure_ascii=False)
-    note = f"\n[Cut to size: the first {kept} of {len(original)} items of {name!r}.]"
-    return CleanResult(
-        _cut_text(text, len(text), max_bytes) + note, structured, result.is_error, (name, original[kept:])
-    )
+    if _fits(text, max_bytes) and not _too_many(result.structured, max_rows):
+        if not may_hold_secrets(text):
+            return CleanResult(text, result.structured, result.is_error)
+        structured = redact_value(result.structured)
+        return CleanResult(json.dumps(structured, ensure_ascii=False), structured, result.is_error)
+    return _cut_structured(result, max_bytes, max_rows)
+
+
+def _cut_structured(result: SourceResult, max_bytes: int, max_rows: int) -> CleanResult:
+    # Work on an object: a bare list or text becomes the field `result`, as the protocol's own SDKs have it.
+    value = result.structured if isinstance(result.structured, dict) else {"result": result.structured}
+    value = {key: _scannable(item, max_bytes) for key, item in value.items()}
+    first: Cut | None = None
+    for _ in range(_MAX_CUTS):
+        name = _largest(value, max_bytes, max_rows)
+        if name is None:
+            value = redact_value({**value, "truncated": True})
+            return CleanResult(json.dumps(value, ensure_ascii=False), value, result.is_error, first)
+        others = _size({key: item for key, item in value.items() if key != name})
+        room = max(0, max_bytes - others - len(name) - 32)
+        value[name], cut = _cut_value(name, value[name], room, max_rows)
+        if cut is None:
+            break
+        first = first or cut
+    # Large in a way that cannot be cut in rows: the beginning of its text must do.
+    whole = redact_secrets(json.dumps(value, ensure_ascii=False)[: max_bytes * _SCAN_FACTOR])
+    kept = _head(whole, max_bytes)
+    return CleanResult(kept, None, result.is_error, Cut("", len(kept), whole[len(kept) :]))
+
+
+def _scannable(item: Any, max_bytes: int) -> Any:
+    # Texts are redacted before they are cut: half a credential is not recognised.
+    return redact_secrets(item[: max_bytes * _SCAN_FACTOR]) if isinstance(item, str) else item
+
+
+def _largest(value: dict[str, Any], max_bytes: int, max_rows: int) -> str | None:
+    """The field to cut next; None when everything fits."""
+    for key, item in value.items():
+        if isinstance(item, list) and len(item) > max_rows:
+            return key
+    sizes = {key: _size(item) for key, item in value.items()}
+    if sum(sizes.values()) + sum(len(key) + 6 for key in sizes) <= max_bytes:
+        return None
+    return max(sizes, key=lambda key: sizes[key])
+
+
+def _cut_value(name: str, item: Any, room: int, max_rows: int) -> tuple[Any, Cut | None]:
+    if isinstance(item, list):
+        kept = _fitting(item, room, max_rows)
+        return item[:kept], Cut(name, kept, item[kept:])
+    if isinstance(item, str):
+        head = _head(item, room * 3 // 4)  # signs that JSON must escape take more room
+        return head, Cut(name, len(head), item[len(head) :])
+    return item, None
+
+
+def _fitting(items: list[Any], room: int, max_rows: int) -> int:
+    used = 2
+    for index, item in enumerate(items[:max_rows]):
+        used += _size(item) + 2
+        if used > room:
+            return index
+    return min(len(items), max_rows)
 
 
 def _fits(text: str, max_bytes: int) -> bool:
@@ -58,40 +123,11 @@ def _too_many(value: Any, max_rows: int) -> bool:
     return any(isinstance(item, list) and len(item) > max_rows for item in lists)
 
 
-def _trim_rows(value: Any, max_bytes: int, max_rows: int) -> tuple[Any, tuple[str, int] | None]:
-    """The value with its longest list cut until everything fits; which list, and how many items are left."""
-    if isinstance(value, list):
-        kept = _fitting(value, max_bytes, max_rows)
-        return (value, None) if kept == len(value) else (value[:kept], ("result", kept))
-    if not isinstance(value, dict):
-        return value, None
-    lists = {key: item for key, item in value.items() if isinstance(item, list)}
-    if not lists:
-        return value, None
-    longest = max(lists, key=lambda key: _size(lists[key]))
-    others = _size({key: item for key, item in value.items() if key != longest})
-    kept = _fitting(lists[longest], max(0, max_bytes - others), max_rows)
-    if kept == len(lists[longest]):
-        return value, None
-    return {**value, longest: lists[longest][:kept]}, (longest, kept)
-
-
-def _fitting(items: list[Any], max_bytes: int, max_rows: int) -> int:
-    used = 2
-    for index, item in enumerate(items[:max_rows]):
-        used += _size(item) + 2
-        if used > max_bytes:
-            return index
-    return min(len(items), max_rows)
-
-
 def _size(value: Any) -> int:
-    return len(json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace"))
+    return len(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
-def _cut_text(text: str, length: int, max_bytes: int) -> str:
-    raw = text.encode("utf-8", "replace")
-    if len(raw) <= max_bytes:
-        return raw.decode("utf-8")
-    kept = raw[:max_bytes].decode("utf-8", "ignore")
-    return f"{kept}\n[Cut to size: the first {len(kept)} of {length} characters. Ask for less at a time.]"
+def _head(text: str, max_bytes: int) -> str:
+    if len(text) * 4 <= max_bytes:
+        return text
+    return text.encode("utf-8", "replace")[: max(0, max_bytes)].decode("utf-8", "ignore")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import ToolAnnotations
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from mcp_servers.hosting import CALL_META, TOKEN_META
+from signalbox.identity import verify_token
 
 READ = ToolAnnotations(read_only_hint=True)
 server = MCPServer("probe")
@@ -62,6 +63,15 @@ async def slow(seconds: float, context: Context) -> str:
 def write(text: str) -> str:
     """Write a line."""
     note(f"write {text}")
+    return "written"
+
+
+@server.tool()
+async def slow_write(text: str) -> str:
+    """Write a line after a while."""
+    note(f"slow_write begins {text}")
+    await asyncio.sleep(0.5)
+    note(f"slow_write {text}")
     return "written"
 
 
@@ -120,9 +130,13 @@ def leak() -> str:
 
 @server.tool(annotations=READ)
 def whoami(context: Context) -> dict[str, object]:
-    """What came in the call's meta."""
+    """Who asks, as far as this server can tell."""
     meta = dict(context.request_context.meta or {})
-    return {"token": meta.get(TOKEN_META), "call": meta.get(CALL_META)}
+    if TOKEN_META not in meta:
+        return {"user": None, "call": meta.get(CALL_META)}
+    key = SecretStr(os.environ["PROBE_KEY"])
+    chain = verify_token(meta[TOKEN_META], audience="probe", key=key)
+    return {"user": chain.principal.user, "actors": list(chain.actors), "call": meta.get(CALL_META)}
 
 
 @server.tool(annotations=READ)
@@ -152,7 +166,8 @@ async def grow(context: Context) -> str:
         return word
 
     server.add_tool(extra, name="extra", description="Say it.", annotations=READ)
-    await context.session.send_tool_list_changed()
+    await context.notify_tools_changed()
+    await context.session.send_tool_list_changed()  # the spelling of older protocol versions
     return "grown"
 
 
