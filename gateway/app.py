@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
@@ -41,7 +40,7 @@ class GatewayServices:
     keys: ApiKeys
     knowledge: KnowledgeGate
     health: Health
-    registry: CollectorRegistry
+    metrics: Metrics
 
 
 def build_app(
@@ -53,11 +52,11 @@ def build_app(
 ) -> FastAPI:
     """The app; `routes` are other faces (A2A, MCP), which get authenticated requests as all routes do."""
     turns, log = services.turns, services.turns.log
-    metrics = Metrics(services.registry, running=lambda: turns.admission.running)
+    metrics = services.metrics
     app = FastAPI(title="Signalbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
     for api in (
-        ChatApi(turns, settings, metrics),
+        ChatApi(turns, settings),
         ConversationsApi(services.conversations, log),
         ApprovalsApi(services.approvals),
         RunsApi(log, keepalive_s=settings.keepalive_s),

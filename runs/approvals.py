@@ -152,10 +152,15 @@ class Approvals:
             "created_at": now,
             "expires_at": now + timedelta(seconds=self._settings.approval_ttl_s),
         }
-        async with self._engine.begin() as connection:
-            await _expire(connection)
+        outdated = sa.update(table).where(
+            table.c.tenant == person.tenant,
+            table.c.binding == row["binding"],
+            table.c.state == "pending",
+            table.c.expires_at <= now,
+        )
         try:
             async with self._engine.begin() as connection:
+                await connection.execute(outdated.values(state="expired"))
                 await connection.execute(sa.insert(table), row)
         except IntegrityError:
             return await self._pending(person.tenant, row["binding"])
@@ -164,11 +169,9 @@ class Approvals:
 
     async def get(self, principal: Principal, approval_id: str) -> Approval:
         """One approval, for who asked for it or may approve in the tenant; anyone else's is not found."""
-        async with self._engine.begin() as connection:
-            await _expire(connection)
-            row = (
-                (await connection.execute(sa.select(table).where(*_visible(principal, approval_id)))).mappings().first()
-            )
+        async with self._engine.connect() as connection:
+            rows = await connection.execute(sa.select(table).where(*_visible(principal, approval_id)))
+            row = rows.mappings().first()
         if row is None:
             raise NotFound(f"There is no approval {approval_id!r}.", hint="List yours with GET /v1/approvals.")
         return _approval(row)
@@ -181,9 +184,8 @@ class Approvals:
             sa.select(table).where(*_visible(principal)).order_by(table.c.created_at.desc(), table.c.id).limit(limit)
         )
         if state is not None:
-            query = query.where(table.c.state == state)
-        async with self._engine.begin() as connection:
-            await _expire(connection)
+            query = query.where(_in_state(state))
+        async with self._engine.connect() as connection:
             rows = (await connection.execute(query)).mappings().all()
         return [_approval(row) for row in rows]
 
@@ -210,19 +212,16 @@ class Approvals:
         if not approve:
             await self._tell(decided)
             return decided
-        task = asyncio.create_task(self._carry_out(decided), name=f"approval {current.id}")
-        self._working.add(task)
-        task.add_done_callback(self._working.discard)
-        return await asyncio.shield(task)
+        return await asyncio.shield(self._begin(decided))
 
     async def resume(self) -> int:
-        """Carry out what was approved and not finished when the process ended; how many that were."""
+        """Begin to carry out what was approved and not finished when the process ended; how many that are."""
         query = sa.select(table).where(table.c.state.in_(("approved", "executing"))).order_by(table.c.decided_at)
         async with self._engine.connect() as connection:
             waiting = [_approval(row) for row in (await connection.execute(query)).mappings().all()]
         for approval in waiting:
             _log.info("approval.resumed", approval=approval.id, state=approval.state)
-            await self._carry_out(approval)
+            self._begin(approval)
         return len(waiting)
 
     async def close(self, *, grace_s: float = 5) -> None:
@@ -234,6 +233,12 @@ class Approvals:
             task.cancel()
         if unfinished:
             await asyncio.wait(unfinished, timeout=1)
+
+    def _begin(self, approval: Approval) -> asyncio.Task[Approval]:
+        task = asyncio.create_task(self._carry_out(approval), name=f"approval {approval.id}")
+        self._working.add(task)
+        task.add_done_callback(self._working.discard)
+        return task
 
     async def _carry_out(self, approval: Approval) -> Approval:
         if not await self._move(approval.id, ("approved", "executing"), {"state": "executing"}):
@@ -252,12 +257,14 @@ class Approvals:
             return Executed(ok=False, text="The stored call is not the one that was approved. Nothing was done.")
         if self._execute is None:
             return Executed(ok=False, text="Nothing here can carry out actions. Nothing was done.")
-        for attempt in range(1, self._settings.approval_attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 async with asyncio.timeout(self._settings.approval_timeout_s):
                     return await self._execute(approval)
             except (UpstreamDown, ToolFault, TimeoutError) as error:
-                final = attempt == self._settings.approval_attempts or (
+                final = attempt >= self._settings.approval_attempts or (
                     isinstance(error, ToolFault) and not error.retryable
                 )
                 if final:
@@ -268,7 +275,6 @@ class Approvals:
             except Exception:  # noqa: BLE001 - the root of an execution
                 _log.exception("approval.crashed", approval=approval.id)
                 return Executed(ok=False, text="Something went wrong on our side; check the effect.")
-        raise AssertionError("unreachable")
 
     async def _tell(self, approval: Approval) -> None:
         if self._announce is None:
@@ -322,11 +328,15 @@ def _visible(principal: Principal, approval_id: str | None = None) -> Sequence[s
     return conditions
 
 
-async def _expire(connection: Any) -> None:
+def _in_state(state: ApprovalState) -> sa.ColumnElement[bool]:
+    """Time alone makes a pending approval expired; its row learns of it when the call is proposed anew."""
     now = datetime.now(UTC)
-    await connection.execute(
-        sa.update(table).where(table.c.state == "pending", table.c.expires_at <= now).values(state="expired")
-    )
+    if state == "pending":
+        return sa.and_(table.c.state == "pending", table.c.expires_at > now)
+    if state == "expired":
+        late = sa.and_(table.c.state == "pending", table.c.expires_at <= now)
+        return sa.or_(table.c.state == "expired", late)
+    return table.c.state == state
 
 
 def _approval(row: Mapping[Any, Any]) -> Approval:
@@ -337,4 +347,6 @@ def _approval(row: Mapping[Any, Any]) -> Approval:
         at = values.get(name)
         if at is not None and at.tzinfo is None:  # SQLite forgets the zone; we write UTC only
             values[name] = at.replace(tzinfo=UTC)
+    if values["state"] == "pending" and values["expires_at"] <= datetime.now(UTC):
+        values["state"] = "expired"
     return Approval.model_validate(values)

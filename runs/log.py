@@ -27,6 +27,7 @@ from signalbox.identity import Principal
 
 _EVENTS: TypeAdapter[list[RunEvent]] = TypeAdapter(list[RunEvent])
 _FLUSH_EVERY_S = 0.2
+_MAX_UNSAVED = 1000
 _log = structlog.get_logger(__name__)
 
 
@@ -72,6 +73,7 @@ class RunLog:
         self._settings = settings or RunsSettings()
         self._runs: OrderedDict[str, _Run] = OrderedDict()
         self._unsaved: list[_Run] = []
+        self._flushing = asyncio.Lock()
         self._work = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         self._closing = False
@@ -87,9 +89,9 @@ class RunLog:
         run_id: str,
         events: AsyncIterator[RunEvent],
         *,
-        on_end: Callable[[], None] | None = None,
+        on_end: Callable[[RunEvent], None] | None = None,
     ) -> None:
-        """Begin to pull `events` in a task; `on_end` is called once when that task is over, however it went."""
+        """Begin to pull `events` in a task; `on_end` gets the terminal event when that is over."""
         run = _Run(run_id=run_id, tenant=owner.tenant, user=owner.user)
         self._runs[run_id] = run
         run.task = asyncio.create_task(self._pull(run, events), name=f"run {run_id}")
@@ -181,28 +183,32 @@ class RunLog:
         """Stop what still runs, wait for it a little, and write what is not written."""
         self._closing = True
         self.stop_all(reason="the server is shutting down")
-        tasks = [run.task for run in self._runs.values() if run.task is not None and not run.task.done()]
+        tasks = [run.task for run in self._runs.values() if run.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)
         if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.wait([self._flusher])
+            self._work.set()
+            await asyncio.wait([self._flusher], timeout=grace_s)
         await self.flush()
 
     async def flush(self) -> None:
         """Write every finished run that is not in the database yet, in one transaction."""
-        batch = [run for run in self._unsaved if not run.saved]
-        self._unsaved = []
-        if not batch or self._engine is None:
-            return
-        rows = [_row(run) for run in batch]
-        try:
-            async with self._engine.begin() as connection:
-                await connection.execute(sa.insert(run_record), rows)
-        except SQLAlchemyError as error:
-            _log.warning("runs.not_saved", runs=len(batch), error=type(error).__name__)
-        for run in batch:
-            run.saved = True
+        async with self._flushing:
+            batch = [run for run in self._unsaved if not run.saved]
+            if self._engine is None or not batch:
+                self._unsaved.clear()
+                return
+            try:
+                async with self._engine.begin() as connection:
+                    await connection.execute(sa.insert(run_record), [_row(run) for run in batch])
+            except SQLAlchemyError as error:  # kept for the next time, within bounds
+                _log.warning("runs.not_saved", runs=len(batch), error=type(error).__name__)
+                for run in batch[:-_MAX_UNSAVED]:
+                    run.saved = True
+            else:
+                for run in batch:
+                    run.saved = True
+            self._unsaved = [run for run in self._unsaved if not run.saved]
 
     async def _pull(self, run: _Run, events: AsyncIterator[RunEvent]) -> None:
         try:
@@ -225,18 +231,18 @@ class RunLog:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
 
-    def _over(self, run: _Run, on_end: Callable[[], None] | None) -> None:
+    def _over(self, run: _Run, on_end: Callable[[RunEvent], None] | None) -> None:
         if not run.ended:  # the task was cancelled before it took its first step
             run.append(RunCancelled(reason="cancelled"))
         run.task = None
         if not run.saved:
             self._unsaved.append(run)
         if on_end is not None:
-            on_end()
+            on_end(run.events[-1])
         self._evict()
         if self._closing or self._engine is None:
             return
-        if self._flusher is None:
+        if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush_forever(), name="run log flusher")
         self._work.set()
 
@@ -250,10 +256,11 @@ class RunLog:
                 excess -= 1
 
     async def _flush_forever(self) -> None:
-        while True:
+        while not self._closing:
             await self._work.wait()
             self._work.clear()
-            await asyncio.sleep(_FLUSH_EVERY_S)  # what ends meanwhile shares the transaction
+            if not self._closing:
+                await asyncio.sleep(_FLUSH_EVERY_S)  # what ends meanwhile shares the transaction
             await self.flush()
             self._evict()
 

@@ -14,13 +14,20 @@ from agents.contracts import TurnRequest
 from gateway.auth import principal_of
 from gateway.errors import ModelNotFound, fault_of_run
 from gateway.json_body import parse, read_json
-from gateway.metrics import Metrics
-from gateway.openai.models import MODELS, ChatRequest, extension_of, last_user_message, model_object, usage_of
+from gateway.openai.models import (
+    MODELS,
+    ChatRequest,
+    cancelled_extension,
+    extension_of,
+    last_user_message,
+    model_object,
+    usage_of,
+)
 from gateway.openai.streaming import ChunkWriter, completion_id
 from gateway.settings import GatewaySettings
 from gateway.sse import ByteStream, gone_watch
 from gateway.turns import Turns
-from runs.events import TERMINAL, AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted, TokenUsage
+from runs.events import AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted, TokenUsage
 from runs.ids import new_run_id
 from signalbox.errors import Bug, TooLarge, UserFault
 
@@ -31,10 +38,9 @@ _GONE = "its client disconnected"
 class ChatApi:
     """The two routes, with what they need."""
 
-    def __init__(self, turns: Turns, settings: GatewaySettings, metrics: Metrics) -> None:
+    def __init__(self, turns: Turns, settings: GatewaySettings) -> None:
         self._turns = turns
         self._settings = settings
-        self._metrics = metrics
         self.router = APIRouter()
         self.router.add_api_route("/v1/chat/completions", self.complete, methods=["POST"], response_model=None)
         self.router.add_api_route("/v1/models", self.models, methods=["GET"])
@@ -66,7 +72,6 @@ class ChatApi:
             stop()
             raise
         if isinstance(first[-1], RunFailed):  # it failed before its first word: a plain HTTP error
-            self._count(turn, first[-1])
             return fault_of_run(first[-1]).response()
         writer = ChunkWriter(
             run_id=turn.run_id,
@@ -74,9 +79,7 @@ class ChatApi:
             include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
             events=bool(chat.signalbox and chat.signalbox.events),
         )
-        return ByteStream(
-            self._chunks(turn, writer, first, batches), on_gone=stop, headers=_headers(turn, _started(first))
-        )
+        return ByteStream(_chunks(writer, first, batches), on_gone=stop, headers=_headers(turn, _started(first)))
 
     def _turn(self, request: Request, chat: ChatRequest) -> TurnRequest:
         _check_model(chat.model)
@@ -105,21 +108,6 @@ class ChatApi:
             temperature=chat.temperature,
         )
 
-    async def _chunks(
-        self,
-        turn: TurnRequest,
-        writer: ChunkWriter,
-        first: Sequence[RunEvent],
-        batches: Batches,
-    ) -> AsyncGenerator[bytes, None]:
-        async with contextlib.aclosing(batches):
-            self._count(turn, first[-1])
-            yield writer.begin() + writer.write(first)
-            async for batch in batches:
-                if batch:
-                    self._count(turn, batch[-1])
-                yield writer.write(batch)
-
     async def _whole(
         self,
         request: Request,
@@ -135,7 +123,6 @@ class ChatApi:
         finally:
             stop()
         last = events[-1]
-        self._count(turn, last)
         match last:
             case RunFailed():
                 return fault_of_run(last).response()
@@ -145,7 +132,7 @@ class ChatApi:
                 text, finish, usage = result.text, result.finish_reason, result.usage
             case RunCancelled():
                 text = "".join(event.text for event in events if isinstance(event, AnswerSegment))
-                extension = {"run_id": turn.run_id, "cancelled": True, "reason": last.reason}
+                extension = cancelled_extension(last)
                 finish, usage = "stop", TokenUsage()
             case _:
                 raise Bug(f"Run {turn.run_id!r} ended with {last.type!r}.")
@@ -162,10 +149,12 @@ class ChatApi:
         }
         return Response(orjson.dumps(answer), media_type="application/json", headers=_headers(turn, _started(events)))
 
-    def _count(self, turn: TurnRequest, event: RunEvent) -> None:
-        if isinstance(event, TERMINAL):
-            usage = event.result.usage if isinstance(event, RunFinished) else None
-            self._metrics.turn(turn.model, event.type.removeprefix("run."), usage)
+
+async def _chunks(writer: ChunkWriter, first: Sequence[RunEvent], batches: Batches) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(batches):
+        yield writer.begin() + writer.write(first)
+        async for batch in batches:
+            yield writer.write(batch)
 
 
 async def _first(batches: Batches) -> list[RunEvent]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from agents.contracts import ChatMessage
-from runs.events import RunResult, TokenUsage
+from runs.events import RunCancelled, RunResult, TokenUsage
 
 MODELS = ("signalbox", "direct")
 
@@ -128,6 +128,11 @@ def extension_of(result: RunResult) -> dict[str, Any]:
     return result.model_dump(mode="json", exclude={"text", "usage", "finish_reason"}) | {
         "model_calls": result.usage.model_calls
     }
+
+
+def cancelled_extension(event: RunCancelled) -> dict[str, Any]:
+    """The object `signalbox` on what was released of a stopped answer."""
+    return {"run_id": event.run_id, "cancelled": True, "reason": event.reason}
 
 
 def model_object(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from gateway.errors import fault_of_run
-from gateway.openai.models import extension_of, usage_of
+from gateway.openai.models import cancelled_extension, extension_of, usage_of
 from runs.events import AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, TokenUsage
 
 KEEPALIVE = b": keep-alive\n\n"
@@ -20,7 +20,6 @@ class ChunkWriter:
     def __init__(self, *, run_id: str, model: str, include_usage: bool, events: bool) -> None:
         self._include_usage = include_usage
         self._events = events
-        self._run_id = run_id
         self._sent = ""
         self._head: dict[str, Any] = {
             "id": completion_id(run_id),
@@ -48,10 +47,13 @@ class ChunkWriter:
             case RunFinished():
                 return self._finish(event)
             case RunCancelled():
-                extension = {"run_id": self._run_id, "cancelled": True, "reason": event.reason}
-                return self._chunk({}, finish="stop", signalbox=extension) + self._usage(TokenUsage()) + DONE
+                return (
+                    self._chunk({}, finish="stop", signalbox=cancelled_extension(event))
+                    + self._usage(TokenUsage())
+                    + DONE
+                )
             case RunFailed():
-                return _data(fault_of_run(event).body() | {"signalbox": {"run_id": self._run_id}})
+                return _data(fault_of_run(event).body() | {"signalbox": {"run_id": event.run_id}})
             case _ if self._events:
                 return self._chunk({}, signalbox={"event": event.model_dump(mode="json")})
             case _:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from gateway.app import GatewayServices, build_app
 from gateway.documents import DocumentView, IngestProgress, IngestRequest
 from gateway.keys import ApiKeys
 from gateway.limits import Admission
+from gateway.metrics import Metrics
 from gateway.serve import GatewayServer
 from gateway.settings import GatewaySettings
 from gateway.turns import Turns
@@ -39,10 +40,9 @@ from runs.events import (
 )
 from runs.log import RunLog
 from runs.settings import RunsSettings
-from signalbox.database import open_engine, sqlite_url
 from signalbox.errors import NotFound, SignalboxError, ToolFault
 from signalbox.identity import Principal
-from signalbox.migrations import migrate
+from tests.runs.database import fresh_engine
 
 ADA = Principal(user="ada", groups=frozenset({"staff", "operations"}))
 BRUNO = Principal(user="bruno", groups=frozenset({"staff", "people"}))
@@ -153,8 +153,7 @@ class House:
 
 @pytest.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(sqlite_url(tmp_path / "app.sqlite"))
-    await migrate(engine)
+    engine = await fresh_engine(tmp_path)
     yield engine
     await engine.dispose()
 
@@ -170,7 +169,8 @@ async def house(engine: AsyncEngine, settings: GatewaySettings) -> AsyncIterator
     agents = ScriptedAgents(conversations)
     log = RunLog(engine, RunsSettings())
     admission = Admission(per_principal=settings.runs_per_principal, total=settings.runs_total)
-    turns = Turns(agents, log, admission)
+    metrics = Metrics(CollectorRegistry())
+    turns = Turns(agents, log, admission, metrics)
     executed: list[Approval] = []
 
     async def execute(approval: Approval) -> Executed:
@@ -184,7 +184,7 @@ async def house(engine: AsyncEngine, settings: GatewaySettings) -> AsyncIterator
     async def healthy() -> dict[str, dict[str, str]]:
         return health
 
-    services = GatewayServices(turns, conversations, approvals, keys, Library(), healthy, CollectorRegistry())
+    services = GatewayServices(turns, conversations, approvals, keys, Library(), healthy, metrics)
     app = build_app(services, settings)
     tokens = {person.user: await keys.create(person) for person in (ADA, BRUNO, ROOT)}
     yield House(app, settings, turns, agents, conversations, approvals, keys, executed, health, tokens)
@@ -196,13 +196,8 @@ async def house(engine: AsyncEngine, settings: GatewaySettings) -> AsyncIterator
 async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
     """Ada's client, in process."""
     transport = httpx.ASGITransport(house.app, client=("127.0.0.1", 1))
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://gateway", headers=house.headers("ada")
-    ) as client:
-        yield client
-
-
-Serve = Callable[[], Awaitable[str]]
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway", headers=house.headers("ada")) as http:
+        yield http
 
 
 @contextlib.asynccontextmanager
