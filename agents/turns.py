@@ -139,8 +139,8 @@ class Turns:
         try:
             await bounded(
                 lambda token: answer.run(task=turn.request.text or "…", cancellation_token=token),
+                turn.token,
                 timeout_s=self._settings.turn_timeout_s,
-                parent=turn.token,
                 grace_s=self._settings.stop_grace_s,
             )
         except TimeoutError:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic_core import to_jsonable_python
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from signalbox.errors import NotAuthenticated
@@ -65,7 +66,7 @@ def read_config(settings_type: type[S]) -> ServerConfig[S]:
 
 def dump_config(config: ServerConfig[Any]) -> str:
     """The JSON to put into the environment of a server process, secrets included."""
-    return json.dumps({**config.model_dump(mode="json"), "key": config.key.get_secret_value()})
+    return json.dumps(to_jsonable_python(_reveal(config.model_dump())))
 
 
 class Caller:
@@ -122,6 +123,16 @@ class BearerGate:
             return
         await send({"type": "http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Bearer")]})
         await send({"type": "http.response.body", "body": b""})
+
+
+def _reveal(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, dict):
+        return {key: _reveal(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_reveal(item) for item in value]
+    return value
 
 
 def _meta(context: Context[Any, Any]) -> dict[str, Any]:

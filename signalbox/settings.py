@@ -5,16 +5,16 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Literal
 
+from a2a_bridge.settings import A2ASettings
+from mcp_servers.desk.settings import SmtpSettings
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from a2a_bridge.settings import A2ASettings
 from agents.settings import AgentsSettings
 from gateway.settings import GatewaySettings
 from inference.embedded.settings import EmbeddedSettings
 from inference.settings import InferenceSettings
 from knowledge.settings import KnowledgeSettings
-from mcp_servers.desk.settings import SmtpSettings
 from runs.settings import RunsSettings
 from signalbox.errors import UserFault
 from toolbus.settings import ToolBusSettings
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default=Path("var"), description="Everything that Signalbox keeps.")
     database_url: SecretStr | None = Field(default=None, description="Empty: SQLite in the data folder.")
     mcp_file: Path = Field(default=Path("mcp.json"), description="Tool servers; without the file, the built-in ones.")
-    policy_file: Path | None = Field(default=None, description="Rules for tools; empty: the ones that come with Signalbox.")
+    policy_file: Path | None = Field(default=None, description="Rules for tools; empty: those of Signalbox.")
     demo: DemoSettings = DemoSettings()
     log: LogSection = LogSection()
     gateway: GatewaySettings = GatewaySettings()

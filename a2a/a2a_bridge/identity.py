@@ -1,46 +1,15 @@
-"""Who calls over A2A: the same API keys as everywhere else, checked before the SDK sees the request."""
+"""Who calls over A2A: whoever the gateway's authentication found, which every route of the app stands behind."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
-
-import orjson
 from a2a.auth.user import User
 from a2a.server.routes import DefaultServerCallContextBuilder
 from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from signalbox.errors import SignalboxError
+from signalbox.errors import NotAuthenticated
 from signalbox.identity import Principal
 
-Authenticate = Callable[[Mapping[str, str]], Awaitable[Principal]]
-"""Headers (lower-case names) to principal; raises `NotAuthenticated`."""
-
-_STATE_KEY = "signalbox_principal"
-
-
-class AuthenticationGate:
-    """Refuses a request without valid credentials, and the wrong content type, before any A2A code runs."""
-
-    def __init__(self, app: ASGIApp, authenticate: Authenticate) -> None:
-        self._app = app
-        self._authenticate = authenticate
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        media_type = headers.get("content-type", "").split(";")[0].strip()
-        if scope["method"] == "POST" and media_type not in ("application/json", "application/a2a+json"):
-            await _refuse(send, 415, "invalid_request", "Send application/json or application/a2a+json.")
-            return
-        try:
-            principal = await self._authenticate(headers)
-        except SignalboxError as error:
-            await _refuse(send, error.status, error.code, str(error))
-            return
-        scope.setdefault("state", {})[_STATE_KEY] = principal
-        await self._app(scope, receive, send)
+_MEDIA_TYPES = frozenset({"application/json", "application/a2a+json"})
 
 
 class PrincipalUser(User):
@@ -59,17 +28,28 @@ class PrincipalUser(User):
 
 
 class PrincipalContextBuilder(DefaultServerCallContextBuilder):
-    """Hands the gate's principal on to the SDK."""
+    """Hands the authenticated principal (`scope["state"]["principal"]`) on to the SDK."""
 
     def build_user(self, request: Request) -> User:
-        """The user behind a request that passed the gate."""
-        return PrincipalUser(request.scope["state"][_STATE_KEY])
+        """The user behind an authenticated request; raises `NotAuthenticated` where nobody authenticated it."""
+        principal = request.scope.get("state", {}).get("principal")
+        if not isinstance(principal, Principal):
+            raise NotAuthenticated("This A2A request carries no principal.", hint="Send a Signalbox API key.")
+        return PrincipalUser(principal)
 
 
-async def _refuse(send: Send, status: int, code: str, message: str) -> None:
-    body: dict[str, Any] = {"error": {"code": code, "message": message}}
-    headers = [(b"content-type", b"application/json")]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": orjson.dumps(body)})
+class JsonOnly:
+    """Refuses bodies that are not JSON with 415; the SDK would parse them anyway (A2A 1.0 §9.1)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            given = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1").split(";")[0].strip().lower()
+            if given not in _MEDIA_TYPES:
+                message = "Send application/json or application/a2a+json."
+                refusal = JSONResponse({"error": {"code": "invalid_request", "message": message}}, status_code=415)
+                await refusal(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Mounts the A2A face on the gateway's app: the card in public, everything else behind authentication."""
+"""The routes of the A2A face: the card, JSON-RPC, HTTP+JSON. The app that mounts them authenticates."""
 
 from a2a.server.cluster import DatabaseTaskEventStream, VersionedDatabaseTaskStore
 from a2a.server.request_handlers import DefaultRequestHandler
@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Mount
 
 from a2a_bridge.card import JSONRPC_PATH, REST_PATH
 from a2a_bridge.executor import TurnExecutor
-from a2a_bridge.identity import Authenticate, AuthenticationGate, PrincipalContextBuilder
+from a2a_bridge.identity import JsonOnly, PrincipalContextBuilder
 
 _PREFIX = "/a2a"
 
@@ -18,11 +18,8 @@ _PREFIX = "/a2a"
 class A2AFace:
     """Signalbox as an A2A 1.0 agent; tasks live in the database, so they survive a restart."""
 
-    def __init__(
-        self, card: AgentCard, executor: TurnExecutor, *, engine: AsyncEngine, authenticate: Authenticate
-    ) -> None:
+    def __init__(self, card: AgentCard, executor: TurnExecutor, *, engine: AsyncEngine) -> None:
         self._card = card
-        self._authenticate = authenticate
         self._store = VersionedDatabaseTaskStore(engine)
         self._stream = DatabaseTaskEventStream(engine)
         self._handler = DefaultRequestHandler(
@@ -34,7 +31,7 @@ class A2AFace:
         )
 
     def routes(self) -> list[BaseRoute]:
-        """The card's routes, and one mount under `/a2a` behind the gate."""
+        """The card's routes, and one mount under `/a2a`."""
         builder = PrincipalContextBuilder()
         rpc, rest = JSONRPC_PATH.removeprefix(_PREFIX), REST_PATH.removeprefix(_PREFIX)
         inner = Starlette(
@@ -45,9 +42,8 @@ class A2AFace:
                 *create_rest_routes(self._handler, context_builder=builder, path_prefix=rest),
             ]
         )
-        gate = AuthenticationGate(inner, self._authenticate)
         cards = create_agent_card_routes(self._card, cache_control="public, max-age=60")
-        return [*cards, Mount(_PREFIX, app=gate)]
+        return [*cards, Mount(_PREFIX, app=JsonOnly(inner))]
 
     async def start(self) -> None:
         """Make the tables; a2a-sdk 1.3.0 does not make `task_versions` on first use."""

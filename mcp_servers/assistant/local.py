@@ -12,8 +12,6 @@ from runs.ids import new_run_id
 from signalbox.errors import Bug, NotAuthenticated, ToolFault
 from signalbox.identity import Principal
 
-PRINCIPAL_KEY = "signalbox_principal"
-
 
 class DocumentSearch(Protocol):
     """Searches documents for a principal, under the same policy and audit as an agent's search."""
@@ -24,7 +22,7 @@ class DocumentSearch(Protocol):
 
 
 class LocalAssistant:
-    """Runs turns in this process; the principal comes from the gate in front of the endpoint."""
+    """Runs turns in this process for whoever the gateway authenticated (`scope["state"]["principal"]`)."""
 
     def __init__(self, turns: TurnRunner, documents: DocumentSearch) -> None:
         self._turns = turns
@@ -58,7 +56,7 @@ class LocalAssistant:
 
 def _principal(context: Context) -> Principal:
     request = context.request_context.request
-    principal = request.scope.get("state", {}).get(PRINCIPAL_KEY) if request is not None else None
+    principal = request.scope.get("state", {}).get("principal") if request is not None else None
     if not isinstance(principal, Principal):
         raise NotAuthenticated("This call carries no principal.", hint="Send a Signalbox API key as bearer token.")
     return principal

@@ -18,7 +18,7 @@ class RelayAssistant:
     """Asks the gateway at `url` with one person's API key."""
 
     def __init__(self, url: str, key: SecretStr) -> None:
-        self._url = f"{url.rstrip('/')}/mcp/"
+        self._url = f"{url.rstrip('/')}/mcp"
         self._key = key
 
     async def ask(self, context: Context, question: str, conversation_id: str | None) -> Answer:

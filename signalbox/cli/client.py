@@ -56,6 +56,21 @@ class GatewayClient:
         except httpx2.TransportError as error:
             raise self._down(error) from error
 
+    def lines(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Send JSON, get one JSON object a line."""
+        try:
+            with self._http.stream("POST", path, json=body) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise _refusal(response)
+                for line in _split(response):
+                    data = json.loads(line)
+                    if "error" in data:
+                        raise GatewayError(data["error"].get("message", "It broke off."))
+                    yield data
+        except httpx2.TransportError as error:
+            raise self._down(error) from error
+
     def _json(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         try:
             response = self._http.request(method, path, json=body)
@@ -89,18 +104,24 @@ def read_key(path: Path, user: str | None) -> tuple[str, SecretStr]:
 
 
 def _events(response: httpx2.Response) -> Iterator[dict[str, Any]]:
+    for line in _split(response):
+        if not line.startswith(b"data: ") or line.strip() == b"data: [DONE]":
+            continue
+        data = json.loads(line[6:])
+        if data.get("error"):
+            raise GatewayError(data["error"].get("message", "The answer broke off."))
+        yield data
+
+
+def _split(response: httpx2.Response) -> Iterator[bytes]:
     # By bytes: line iterators split on Unicode separators, which JSON may hold.
     buffer = b""
     for chunk in response.iter_bytes():
         buffer += chunk
         *lines, buffer = buffer.split(b"\n")
-        for line in lines:
-            if not line.startswith(b"data: ") or line.strip() == b"data: [DONE]":
-                continue
-            data = json.loads(line[6:])
-            if isinstance(data, dict) and "error" in data and data["error"]:
-                raise GatewayError(data["error"].get("message", "The answer broke off."))
-            yield data
+        yield from (line for line in lines if line.strip())
+    if buffer.strip():
+        yield buffer
 
 
 def _refusal(response: httpx2.Response) -> GatewayError:

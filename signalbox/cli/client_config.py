@@ -11,7 +11,7 @@ def client_config(client: ClientName, *, url: str, key: str) -> dict[str, Any]:
 
     Claude Desktop's file only launches commands, so it gets the stdio relay.
     """
-    endpoint = f"{url.rstrip('/')}/mcp/"
+    endpoint = f"{url.rstrip('/')}/mcp"
     headers = {"Authorization": f"Bearer {key}"}
     match client:
         case "vscode":

@@ -1,0 +1,235 @@
+"""The commands; each imports what it needs when it runs, so that `--help` is instant."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from signalbox import __version__
+from signalbox.cli.console import err, out
+from signalbox.errors import SignalboxError
+
+app = typer.Typer(
+    name="signalbox",
+    help="A self-hosted enterprise assistant: parallel agents, cited answers, governed actions.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+approvals_app = typer.Typer(help="Actions that wait for a person.", no_args_is_help=True)
+config_app = typer.Typer(help="Settings.", no_args_is_help=True)
+tools_app = typer.Typer(help="Which tools of which servers are admitted.", no_args_is_help=True)
+app.add_typer(approvals_app, name="approvals")
+app.add_typer(config_app, name="config")
+app.add_typer(tools_app, name="tools")
+
+User = Annotated[
+    str | None,
+    typer.Option("--as", envvar="SIGNALBOX_KEY", help="A user of var/keys.json (default: the first), or an API key."),
+]
+Url = Annotated[str | None, typer.Option("--url", help="The gateway; default: the one of your settings.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Model = Annotated[str, typer.Option(help="signalbox, or direct: no agents, straight to the model.")]
+Events = Annotated[bool, typer.Option("--events", help="Show the plan, the steps and the tool calls as they happen.")]
+
+
+@app.command()
+def up() -> None:
+    """Serve everything on one machine; the first start loads the demo workspace."""
+    from signalbox.cli.up import up as run
+
+    run()
+
+
+@app.command()
+def ask(
+    question: str,
+    as_user: User = None,
+    url: Url = None,
+    conversation: Annotated[str | None, typer.Option(help="Continue this conversation.")] = None,
+    model: Model = "signalbox",
+    events: Events = False,
+    as_json: Json = False,
+) -> None:
+    """Ask one question."""
+    from signalbox.cli import ask as asking
+
+    with _client(as_user, url) as client:
+        if as_json:
+            out().print(asking.ask_json(client, question, conversation_id=conversation, model=model), markup=False)
+            return
+        asked = asking.ask(client, question, conversation_id=conversation, model=model, events=events)
+        asking.show_record(asked.record)
+
+
+@app.command()
+def chat(as_user: User = None, url: Url = None, model: Model = "signalbox", events: Events = False) -> None:
+    """Talk; the conversation goes on until Ctrl-D."""
+    from signalbox.cli.ask import chat as run
+
+    with _client(as_user, url) as client:
+        run(client, _name(as_user), model=model, events=events)
+
+
+@app.command()
+def ingest(
+    folder: Path,
+    access: Annotated[
+        list[str] | None, typer.Option(help="Who may see it: everyone, group:NAME, user:NAME. Repeatable.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option(help="Say what would happen, change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take a folder of documents in; run it again to take in what changed."""
+    from signalbox.cli.ingest import ingest as run
+
+    run(folder, access=tuple(access or ("everyone",)), dry_run=dry_run, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check the installation: what is wrong, and what to do about it."""
+    from signalbox.cli.doctor import doctor as run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@app.command("client-config")
+def client_config(
+    client: Annotated[str, typer.Option("--for", help="vscode, cursor or claude.")],
+    as_user: User = None,
+    url: Url = None,
+) -> None:
+    """Print what connects an IDE or a desktop client."""
+    from signalbox.cli.client_config import WHERE
+    from signalbox.cli.client_config import client_config as build
+    from signalbox.errors import UserFault
+
+    if client not in WHERE:
+        raise UserFault(f"There is no client {client!r}.", hint=f"Known: {', '.join(WHERE)}.")
+    base, secret = _where(url), _key(as_user)
+    out().print(json.dumps(build(client, url=base, key=secret.get_secret_value()), indent=2), markup=False)  # type: ignore[arg-type]
+    err().print(f"[dim]Put this into {WHERE[client]}.[/dim]")
+
+
+@app.command()
+def mcp(url: Url = None, as_user: User = None) -> None:
+    """Speak MCP over standard input and output, for clients that only launch commands."""
+    from mcp_servers.assistant.relay import RelayAssistant
+    from mcp_servers.assistant.server import build_server
+
+    build_server(RelayAssistant(_where(url), _key(as_user)), version=__version__).run("stdio")
+
+
+@app.command("mcp-server")
+def mcp_server(
+    name: Annotated[str, typer.Argument(help="knowledge, operations or desk.")],
+    http: Annotated[int | None, typer.Option(help="Serve streamable HTTP on this port instead of stdio.")] = None,
+    host: str = "127.0.0.1",
+) -> None:
+    """Run one of the built-in tool servers by itself."""
+    from signalbox.cli.servers import run_server
+
+    run_server(name, port=http, host=host)
+
+
+@approvals_app.command("list")
+def approvals_list(as_user: User = None, url: Url = None, as_json: Json = False) -> None:
+    """What waits for a decision, and what was decided lately."""
+    from signalbox.cli.approvals import show
+
+    with _client(as_user, url) as client:
+        show(client, as_json=as_json)
+
+
+@approvals_app.command("approve")
+def approvals_approve(approval_id: str, as_user: User = None, url: Url = None, reason: str = "") -> None:
+    """Approve an action; it is carried out at once."""
+    from signalbox.cli.approvals import decide
+
+    with _client(as_user, url) as client:
+        decide(client, approval_id, decision="approve", reason=reason)
+
+
+@approvals_app.command("deny")
+def approvals_deny(approval_id: str, as_user: User = None, url: Url = None, reason: str = "") -> None:
+    """Decline an action; nothing happens."""
+    from signalbox.cli.approvals import decide
+
+    with _client(as_user, url) as client:
+        decide(client, approval_id, decision="deny", reason=reason)
+
+
+@config_app.command("show")
+def config_show(as_json: Json = False) -> None:
+    """Print every setting as it is in force, secrets masked."""
+    from signalbox.cli.config import show
+
+    show(as_json=as_json)
+
+
+@tools_app.command("review")
+def tools_review(as_json: Json = False) -> None:
+    """List the tools that the servers of mcp.json offer, and which are admitted."""
+    from signalbox.cli.tools import review
+
+    review(as_json=as_json)
+
+
+@tools_app.command("approve")
+def tools_approve(
+    names: Annotated[list[str], typer.Argument(help="server__tool, or server__* for all of it.")],
+) -> None:
+    """Admit tools as they are now; a change of name, text or schema withdraws this."""
+    from signalbox.cli.tools import approve
+
+    approve(names)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        out().print(__version__)
+        raise typer.Exit
+
+
+def _where(url: str | None) -> str:
+    if url:
+        return url
+    from signalbox.settings import load_settings
+
+    return load_settings().base_url
+
+
+def _key(user: str | None) -> SecretStr:
+    if user and user.startswith("sk-sb-"):
+        return SecretStr(user)
+    from signalbox.cli.client import read_key
+    from signalbox.settings import load_settings
+    from signalbox.wiring.paths import Paths
+
+    return read_key(Paths(load_settings().data_dir).keys, user)[1]
+
+
+def _client(user: str | None, url: str | None):  # its type would import the HTTP library
+    from signalbox.cli.client import GatewayClient
+
+    return GatewayClient(_where(url), _key(user))
+
+
+def _name(user: str | None) -> str:
+    return "the holder of the key" if user and user.startswith("sk-sb-") else user or "the first user"
+
+
+def main() -> None:
+    """Run a command; a fault of ours or the user's is one line on standard error, never a traceback."""
+    try:
+        app()
+    except SignalboxError as error:
+        err().print(f"[red]{error.message}[/red] {error.hint}".strip(), markup=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,71 @@
+"""`signalbox tools`: connects to the servers of mcp.json as they are now, and decides which tools are admitted."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from rich.markup import escape
+from rich.table import Table
+
+from signalbox.cli.console import err, out
+from signalbox.identity import TokenMint
+from signalbox.settings import Settings, load_settings
+from signalbox.telemetry import configure_logging
+from signalbox.wiring.paths import Paths
+from signalbox.wiring.secrets import master_secret
+from signalbox.wiring.servers import BUILT_IN, tool_servers
+from toolbus.catalogue import Catalogue, ReviewItem
+from toolbus.listing import list_declared
+
+
+@asynccontextmanager
+async def _catalogue(settings: Settings) -> AsyncIterator[Catalogue]:
+    paths = Paths(settings.data_dir)
+    catalogue = Catalogue(paths.tools_lock, settings.toolbus)
+    specs = [
+        spec for spec in tool_servers(settings, TokenMint(master_secret(paths.secret))) if spec.name not in BUILT_IN
+    ]
+    for spec, declared in await list_declared(specs, settings.toolbus):
+        if isinstance(declared, str):
+            err().print(f"[yellow]{escape(spec.name)}[/yellow] {escape(declared)}")
+        else:
+            catalogue.declare(spec, declared)
+    yield catalogue
+
+
+def review(*, as_json: bool) -> None:
+    """Every tool of the servers that you added, those that wait for a decision first."""
+    settings = load_settings()
+    configure_logging("ERROR")
+
+    async def run() -> list[ReviewItem]:
+        async with _catalogue(settings) as catalogue:
+            return catalogue.review()
+
+    items = asyncio.run(run())
+    if as_json:
+        rows = [{"state": item.state, "note": item.note, **item.spec.model_dump(mode="json")} for item in items]
+        out().print(json.dumps(rows, indent=2, ensure_ascii=False), markup=False)
+        return
+    if not items:
+        err().print(f"{settings.mcp_file} adds no servers. The built-in ones are admitted with each release.")
+        return
+    table = Table("tool", "state", "changes things", "description", box=None)
+    for item in items:
+        changes = "no" if item.spec.read_only else "yes"
+        table.add_row(item.spec.name, item.state, changes, escape(item.note or item.spec.description[:120]))
+    out().print(table)
+
+
+def approve(names: list[str]) -> None:
+    """Admit these tools as they are now; the running system takes note at its next listing."""
+    settings = load_settings()
+    configure_logging("ERROR")
+
+    async def run() -> list[str]:
+        async with _catalogue(settings) as catalogue:
+            return [spec.name for spec in catalogue.approve(names)]
+
+    for name in asyncio.run(run()):
+        out().print(f"approved {escape(name)}")

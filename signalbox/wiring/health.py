@@ -1,0 +1,29 @@
+"""What `/readyz` and `signalbox doctor` say about each dependency: its state, and the fix where it is not up."""
+
+from inference.contracts import Models
+from signalbox.settings import Settings
+from toolbus.contracts import ToolBus
+
+_UP = "up"
+
+
+class SystemHealth:
+    """Asks the tool servers and the model servers how they are."""
+
+    def __init__(self, bus: ToolBus, models: Models, settings: Settings) -> None:
+        self._bus = bus
+        self._models = models
+        self._settings = settings
+
+    async def check(self) -> dict[str, dict[str, str]]:
+        """Per dependency: `state`, and `fix` unless it is up."""
+        found: dict[str, dict[str, str]] = {}
+        for name, state in (await self._bus.health()).items():
+            found[f"tools:{name}"] = _entry(state, "See the log; the server is restarted by itself. Check mcp.json.")
+        for name, state in (await self._models.health()).items():
+            found[f"model:{name}"] = _entry(state, "Start the model server, or correct inference.base_url.")
+        return found
+
+
+def _entry(state: str, fix: str) -> dict[str, str]:
+    return {"state": state} if state == _UP else {"state": state, "fix": fix}
