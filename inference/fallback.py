@@ -1,6 +1,7 @@
 """Several clients as one: the next one answers when the one before does not, and the run is marked as degraded."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from autogen_core import CancellationToken
@@ -20,19 +21,32 @@ from inference.request import ToolChoice
 from signalbox.errors import BudgetSpent, SignalboxError, UpstreamDown
 
 
+@dataclass(frozen=True)
+class FallbackPolicy:
+    """Who may answer in whose place, under which errors, and who is told that it happens."""
+
+    names: tuple[str, ...]
+    when_busy: bool
+    tell: Callable[[str, SignalboxError], None]
+
+    def step(self, index: int, error: SignalboxError) -> None:
+        """Allow the model after `index` to answer, or raise `error`.
+
+        A model that answered badly twice is not down: another one in its place would hide that.
+        """
+        last = index == len(self.names) - 1
+        busy = isinstance(error, BudgetSpent)
+        if last or (busy and not self.when_busy) or isinstance(error, ModelFault):
+            raise error
+        self.tell(self.names[index + 1], error)
+
+
 class FallbackChatClient(ChatCompletionClient):
     """Tries `clients` in order, before anything was handed out only."""
 
-    def __init__(
-        self,
-        clients: Sequence[ChatCompletionClient],
-        *,
-        when_busy: bool,
-        on_fallback: Callable[[int, SignalboxError], None],
-    ) -> None:
+    def __init__(self, clients: Sequence[ChatCompletionClient], policy: FallbackPolicy) -> None:
         self._clients = tuple(clients)
-        self._when_busy = when_busy
-        self._on_fallback = on_fallback
+        self._policy = policy
 
     async def create(
         self,
@@ -56,7 +70,7 @@ class FallbackChatClient(ChatCompletionClient):
                     cancellation_token=cancellation_token,
                 )
             except (UpstreamDown, BudgetSpent) as error:
-                self._next(index, error)
+                self._policy.step(index, error)
         raise AssertionError("The last client returns or raises.")
 
     async def create_stream(
@@ -88,7 +102,7 @@ class FallbackChatClient(ChatCompletionClient):
             except (UpstreamDown, BudgetSpent) as error:
                 if begun:
                     raise
-                self._next(index, error)
+                self._policy.step(index, error)
             finally:
                 await stream.aclose()
 
@@ -122,14 +136,6 @@ class FallbackChatClient(ChatCompletionClient):
     def model_info(self) -> ModelInfo:
         """Of the first client."""
         return self._clients[0].model_info
-
-    def _next(self, index: int, error: SignalboxError) -> None:
-        last = index == len(self._clients) - 1
-        busy = isinstance(error, BudgetSpent)
-        # A model that answered badly twice is not a model that is down; another one would hide it.
-        if last or (busy and not self._when_busy) or isinstance(error, ModelFault):
-            raise error
-        self._on_fallback(index + 1, error)
 
 
 def _sum(usages: Sequence[RequestUsage]) -> RequestUsage:

@@ -3,7 +3,7 @@
 import asyncio
 
 from inference.backends.dispatch import Dispatcher
-from inference.backends.pool import ModelPool
+from inference.backends.pool import ModelPool, Shared
 from inference.backends.replica import Replica
 from inference.settings import InferenceSettings
 from inference.telemetry import InferenceMetrics
@@ -15,16 +15,10 @@ class Fleet:
     def __init__(self, settings: InferenceSettings, metrics: InferenceMetrics) -> None:
         self._settings = settings
         self._dispatcher = Dispatcher(settings.limits, metrics, queue_s=settings.timeouts.queue_s)
+        shared = Shared(settings, metrics, self._dispatcher, self.start)
         self.replicas = {backend.label: Replica(backend, settings, metrics) for backend in settings.all_backends()}
         self.pools = {
-            name: ModelPool(
-                name,
-                model,
-                [self.replicas[label] for label in model.backends or self.replicas],
-                self._dispatcher,
-                settings,
-                metrics,
-            )
+            name: ModelPool(name, model, [self.replicas[label] for label in model.backends or self.replicas], shared)
             for name, model in settings.all_models().items()
         }
         self._probing: list[asyncio.Task[None]] = []

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -44,25 +45,28 @@ class RetryBudget:
         return True
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What all pools of a process have in common; `begin` starts the watch over health, many times over."""
+
+    settings: InferenceSettings
+    metrics: InferenceMetrics
+    dispatcher: Dispatcher
+    begin: Callable[[], None]
+
+
 class ModelPool:
     """One model, on every replica that serves it."""
 
-    def __init__(
-        self,
-        name: str,
-        model: ModelSettings,
-        replicas: Sequence[Replica],
-        dispatcher: Dispatcher,
-        settings: InferenceSettings,
-        metrics: InferenceMetrics,
-    ) -> None:
+    def __init__(self, name: str, model: ModelSettings, replicas: Sequence[Replica], shared: Shared) -> None:
         self.name = name
         self.model = model
         self.replicas = tuple(replicas)
-        self._dispatcher = dispatcher
-        self._settings = settings
-        self._metrics = metrics
-        self._budget = RetryBudget(settings.retries.budget_share, settings.retries.budget_burst)
+        self._begin = shared.begin
+        self._dispatcher = shared.dispatcher
+        self._settings = shared.settings
+        self._metrics = shared.metrics
+        self._budget = RetryBudget(shared.settings.retries.budget_share, shared.settings.retries.budget_burst)
 
     @property
     def served_name(self) -> str:
@@ -99,6 +103,7 @@ class ModelPool:
         return await self._attempts(job, self._fetch_whole)
 
     async def _attempts(self, job: Job, attempt: Callable[[Lease, Job], Awaitable[T]]) -> T:
+        self._begin()
         self._budget.called()
         tried: list[Replica] = []
         failures: list[AttemptFailed] = []

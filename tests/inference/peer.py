@@ -17,6 +17,8 @@ from typing import Any, Literal, Self
 
 from aiohttp import web
 
+_ERROR = {"error": {"message": "the engine died", "type": "InternalServerError", "code": 500}}
+
 Phase = Literal["head", "first", "middle", "never"]
 
 
@@ -55,7 +57,11 @@ class Script:
         if self.usage != "honest":
             return None if self.usage is None else dict(self.usage)
         tokens = len(self.pieces) + len(self.reasoning) + len(self.calls)
-        return {"prompt_tokens": self.prompt_tokens, "completion_tokens": tokens, "total_tokens": self.prompt_tokens + tokens}
+        return {
+            "prompt_tokens": self.prompt_tokens,
+            "completion_tokens": tokens,
+            "total_tokens": self.prompt_tokens + tokens,
+        }
 
 
 @dataclass
@@ -63,7 +69,7 @@ class Recorded:
     """One request as the peer saw it."""
 
     path: str
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: Any
     disconnected: bool = False
     finished: bool = False
@@ -75,7 +81,7 @@ Scripts = Script | Callable[[Any], Script]
 class Peer:
     """The server. `script` may be replaced at any time; a function gets the request's body."""
 
-    def __init__(self, script: Scripts = Script(), *, models: Sequence[str] = ("test-model",)) -> None:  # noqa: B008
+    def __init__(self, script: Scripts = Script(), *, models: Sequence[str] = ("test-model",)) -> None:
         self.script: Scripts = script
         self.models = list(models)
         self.healthy = True
@@ -141,7 +147,7 @@ class Peer:
         return web.json_response({"error": {"message": "Unauthorized", "type": "invalid_request_error"}}, status=401)
 
     async def _post(self, request: web.Request) -> web.StreamResponse:
-        recorded = Recorded(request.path, dict(request.headers), await request.json())
+        recorded = Recorded(request.path, request.headers, await request.json())
         self.requests.append(recorded)
         if refused := self._unauthorised(request):
             return refused
@@ -188,11 +194,10 @@ class Peer:
         for position, chunk in enumerate(_chunks(script, body)):
             if position:
                 await asyncio.sleep(script.between_s)
-            if script.error_after == position:
-                chunk = {"error": {"message": "the engine died", "type": "InternalServerError", "code": 500}}
-            data = f"data: {json.dumps(chunk)}{script.line_end * 2}"
+            failing = script.error_after == position
+            data = f"data: {json.dumps(_ERROR if failing else chunk)}{script.line_end * 2}"
             await _write(response, data.encode(), script)
-            if script.error_after == position:
+            if failing:
                 return response
             if position == 2:  # the role, then two chunks that carry something
                 await _misbehave(request, response, script, "middle")
@@ -241,7 +246,9 @@ def _chunks(script: Script, body: Any) -> list[dict[str, Any]]:
     chunks += [chunk({"content": piece}) for piece in script.pieces if not script.calls or piece]
     for index, (name, arguments) in enumerate(script.calls):
         function = {"name": name, "arguments": ""}
-        chunks.append(chunk({"tool_calls": [{"index": index, "id": f"c{index}", "type": "function", "function": function}]}))
+        chunks.append(
+            chunk({"tool_calls": [{"index": index, "id": f"c{index}", "type": "function", "function": function}]})
+        )
         half = len(arguments) // 2
         for part in (arguments[:half], arguments[half:]):
             chunks.append(chunk({"tool_calls": [{"index": index, "function": {"arguments": part}}]}))
@@ -283,6 +290,8 @@ def _prediction(recorded: Recorded) -> web.Response:
         ordered = sorted(scores, key=lambda item: -item[1])
         return web.json_response({"results": [{"index": i, "relevance_score": s} for i, s in ordered], "usage": usage})
     if recorded.path == "/classify":
-        data = [{"index": i, "label": "safe", "probs": [0.9, 0.1], "num_classes": 2} for i, _ in enumerate(body["input"])]
+        data = [
+            {"index": i, "label": "safe", "probs": [0.9, 0.1], "num_classes": 2} for i, _ in enumerate(body["input"])
+        ]
         return web.json_response({"data": data, "usage": usage})
     return web.json_response({"error": {"message": f"no such path: {recorded.path}"}}, status=404)
