@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from knowledge.languages import language_of, stop_words
 from knowledge.parse.draft import Piece
 
-_WORD = re.compile(r"[^\W\d_][\w'’-]{2,}")
+_WORD = re.compile(r"\b[^\W\d_](?:[^\W_]|['’-]){2,}\b")
+_ADDRESS = re.compile(r"\S+@\S+|https?://\S+")
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+")
 _ENTITIES = (
     re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{2,63}){1,4}\b"),
@@ -19,9 +20,9 @@ _ENTITIES = (
         r"\b(?:[0-3]?\d\.?\s+)?(?:January|February|March|April|May|June|July|August|September|October|November|December)"
         r"(?:\s+[0-3]?\d,)?\s+(?:19|20)\d\d\b"
     ),
-    re.compile(
-        r"(?:[€$£¥]\s?\d[\d.,]*\d(?:\s?(?:million|billion|[kMm]\b))?|\b\d[\d.,]*\s?(?:EUR|USD|GBP|CHF|euros?|dollars?)\b)"
-    ),
+    re.compile(r"[€$£¥]\s?\d[\d.,]*(?:\s?(?:million|billion|[kMm]\b))?"),
+    re.compile(r"\b(?:EUR|USD|GBP|CHF)\s?\d[\d.,]*(?:\s?(?:million|billion)\b)?"),
+    re.compile(r"\b\d[\d.,]*\s?(?:EUR|USD|GBP|CHF|euros?|dollars?)\b"),
     re.compile(r"\b[A-Z]{2,6}-\d{2,8}(?:-\d{1,8})*\b"),
 )
 _DATE = re.compile(r"((?:19|20)\d\d)-(\d\d?)-(\d\d?)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?")
@@ -88,7 +89,8 @@ def keywords_of(pieces: Sequence[Piece], language: str, *, most: int = 8) -> tup
     forms: dict[str, Counter[str]] = {}
     for piece in pieces:
         weight = 3 if piece.kind == "heading" else 0 if piece.kind == "code" else 1
-        for word in _WORD.findall(piece.text[:_SCANNED]) if weight else ():
+        words = _WORD.findall(_ADDRESS.sub(" ", piece.text[:_SCANNED])) if weight else ()
+        for word in words:
             key = word.lower().removesuffix("'s").removesuffix("’s")
             if key not in silent and len(key) > 3:
                 counts[key] += weight

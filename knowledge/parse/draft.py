@@ -29,6 +29,7 @@ class Limits:
     max_characters: int = 20_000_000
     macros: str = "refuse"
     ocr: bool = False
+    tesseract: str = ""
     ocr_languages: str = "eng"
 
 

@@ -13,7 +13,7 @@ input textarea dialog head meta link title
 _DROPPED = frozenset(_DROPPED_WORDS.split())
 _DROPPED_ROLES = frozenset({"navigation", "banner", "contentinfo", "search", "complementary", "dialog", "menu"})
 _FURNITURE = re.compile(
-    r"(?:^|[\s_-])(?:breadcrumbs?|cookie-?(?:banner|consent|notice)|site-?(?:header|footer|nav)|sidebar"
+    r"(?:^|[\s_-])(?:breadcrumbs?|cookies?(?:-?(?:banner|bar|consent|notice|popup))?|site-?(?:header|footer|nav)|sidebar"
     r"|skip-?(?:link|nav)|share-?(?:buttons|links)|pagination)(?:$|[\s_-])",
     re.I,
 )

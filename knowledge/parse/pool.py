@@ -128,8 +128,8 @@ class _Worker:
             start_new_session=True,
         )
         worker = cls(process, settings)
-        limits = settings.model_dump(include=_LIMITS) | {"ocr": tesseract is not None}
-        worker._write(frame({"limits": limits, "programs": [tesseract] if tesseract else []}))
+        limits = settings.model_dump(include=_LIMITS) | {"ocr": tesseract is not None, "tesseract": tesseract or ""}
+        worker._write(frame({"limits": limits}))
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
                 await worker._reply()

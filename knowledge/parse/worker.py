@@ -22,8 +22,7 @@ def main() -> None:
     if hello is None:
         return
     limits = Limits(**hello["limits"])
-    programs = tuple(hello.get("programs", ()))
-    confine(limits.memory_bytes, programs=programs)
+    confine(limits.memory_bytes, programs=(limits.tesseract,) if limits.tesseract else ())
     _send(replies, {"ready": True})
     while (request := read_frame(commands)) is not None:
         reply = _serve(request, commands, limits)
