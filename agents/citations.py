@@ -6,7 +6,7 @@ from agents.evidence import Evidence
 
 _GROUP = re.compile(r"[ \t]*[\[【(]\s*#?[0-9a-fA-F]{8}(?:\s*[,;]\s*#?[0-9a-fA-F]{8})*\s*[\]】)]")
 _HASHED = re.compile(r"[ \t]*[\[【]\s*#[^\]】\n]{0,80}[\]】]")
-_NUMBERED = re.compile(r"(?<![\w\])])[ \t]*(?<!\w)\[\d{1,3}\](?![(\[:])")
+_NUMBERED = re.compile(r"(?:^|[ \t]+|(?<=[.!?,;:)]))\[\d{1,3}\](?!\(|:|\[(?!#))", re.MULTILINE)
 _REF = re.compile(r"[0-9a-fA-F]{8}")
 
 

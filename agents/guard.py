@@ -55,9 +55,10 @@ class GuardedWorkbench(Workbench):
             result = await self._inner.call_tool(name, arguments, cancellation_token, call_id)
             return await self._taken_up(name, result)
         except asyncio.CancelledError:
-            if cancellation_token is not None and cancellation_token.is_cancelled():
-                return _error(name, "Cancelled.")
-            raise
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            return _error(name, "Cancelled.")
         except Exception as error:  # noqa: BLE001 - raising here would hang the agent for ever
             _log.error("tool.crashed", tool=name, run_id=self._call.run_id, error=type(error).__name__, exc_info=error)
             return _error(name, f"{name!r} failed inside Signalbox. Do without it.")

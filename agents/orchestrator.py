@@ -58,7 +58,8 @@ class Orchestrator(BaseChatAgent):
     async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
         """Run the turn; the messages are those of the turn itself."""
         del messages  # the question, its history and who asks are in the turn
-        cancellation_token.add_callback(self._turn.token.cancel)
+        if cancellation_token is not self._turn.token:
+            cancellation_token.add_callback(self._turn.token.cancel)
         await self._run()
         return Response(chat_message=TextMessage(content=self._turn.release.text, source=self.name))
 

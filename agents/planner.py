@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agents.contracts import Plan, Step, StepOutcome
 from agents.plans import clamped, problems
 from agents.prompting import Prompts
-from agents.scope import Turn, bounded
+from agents.scope import Turn, bounded, child_of
 from agents.settings import AgentsSettings
 from agents.specialists.roster import Roster
 from inference.contracts import Models
@@ -42,8 +42,8 @@ class Planner:
                 lambda token: self._sound_plan(
                     turn, messages, [card["name"] for card in cards], token, again=bool(outcomes)
                 ),
+                child_of(turn.token),
                 timeout_s=self._settings.planner_timeout_s,
-                parent=turn.token,
                 grace_s=self._settings.stop_grace_s,
             )
         except TimeoutError:

@@ -56,7 +56,7 @@ class Reviewer:
                     result = Verdict("mask", verdict.text, verdict.reason)
         except Exception as error:  # noqa: BLE001 - the gate fails closed, whatever broke
             _log.error("review.failed", error=type(error).__name__)
-            return Verdict("withhold", "", "the check itself failed")
+            return Verdict("withhold", "", "something that could not be checked")
         return result
 
     def clean(self, text: str) -> str:
@@ -73,5 +73,5 @@ class Reviewer:
                 opinion = await judge.judge(verdict.text, around.before)
         except Exception as error:  # noqa: BLE001 - no opinion is no release
             _log.error("review.judge_failed", error=type(error).__name__)
-            return Verdict("withhold", "", "the judge did not answer")
+            return Verdict("withhold", "", "something that could not be judged")
         return verdict if opinion.action == "release" else opinion

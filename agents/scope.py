@@ -92,27 +92,35 @@ class StepScope:
     findings: Sequence[dict[str, str]] = ()
 
 
+def child_of(parent: CancellationToken) -> CancellationToken:
+    """A token that is cancelled with `parent`, and can be cancelled alone.
+
+    Never link back: `cancel` holds a lock while it calls back, so a circle of tokens is a deadlock (notes, defect 9).
+    """
+    token = CancellationToken()
+    parent.add_callback(token.cancel)
+    return token
+
+
 async def bounded(
-    work: Callable[[CancellationToken], Awaitable[T]], *, timeout_s: float, parent: CancellationToken, grace_s: float
+    work: Callable[[CancellationToken], Awaitable[T]], token: CancellationToken, *, timeout_s: float, grace_s: float
 ) -> T:
-    """Run `work` in a task of its own with a token of its own; on time-out or cancellation stop both.
+    """Run `work` in a task of its own under `token`; on time-out or cancellation stop both. Raises `TimeoutError`.
 
     Cancelling the task alone leaves AutoGen's tool calls running, cancelling the token alone leaves whatever ignores
     it: so the token first, and the task after `grace_s` (notes: defects 3 and 6; tests/agents/test_cancellation.py).
     """
-    token = CancellationToken()
-    parent.add_callback(token.cancel)
     task = asyncio.ensure_future(work(token))
     try:
         done, _ = await asyncio.wait([task], timeout=timeout_s)
         if not done:
             raise TimeoutError
-        if task.cancelled() and not parent.is_cancelled():
+        if task.cancelled() and not token.is_cancelled():
             raise UpstreamDown("The work was interrupted.", hint="Ask again.")
         return task.result()
     finally:
         if not task.done():
-            await wind_down(token, task, 0 if parent.is_cancelled() else grace_s)
+            await wind_down(token, task, grace_s)
 
 
 @contextlib.asynccontextmanager
@@ -126,13 +134,14 @@ async def within(timeout_s: float, what: str) -> AsyncIterator[None]:
 
 
 async def wind_down(token: CancellationToken, task: "asyncio.Future[Any]", grace_s: float) -> None:
-    """Stop `task`: politely by its token, after `grace_s` by force. Never raises what the task raised."""
+    """Stop `task`: politely by its token, by force after `grace_s`, at once where the token was cancelled before."""
+    asked_before = token.is_cancelled()
     try:
         token.cancel()
-        if grace_s:
+        if not asked_before:
             await asyncio.wait([task], timeout=grace_s)
     finally:
         task.cancel()
-        await asyncio.wait([task], timeout=grace_s or 0.3)
+        await asyncio.wait([task], timeout=grace_s)
         if task.done() and not task.cancelled():
             task.exception()  # seen: otherwise asyncio complains about it later

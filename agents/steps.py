@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
 from autogen_agentchat.agents import BaseChatAgent
@@ -16,7 +17,7 @@ from agents.guard import GuardedWorkbench
 from agents.prompting import Prompts, defang
 from agents.release import Release
 from agents.reviewer import Reviewer
-from agents.scope import StepScope, Turn, bounded
+from agents.scope import StepScope, Turn, bounded, child_of
 from agents.settings import AgentsSettings
 from agents.specialists.base import Equipment, StepSpecialist
 from agents.specialists.roster import Roster
@@ -99,7 +100,7 @@ class StepRunner:
             scope = StepScope(turn=turn, step=step, call=call, token=token, findings=findings)
             return await self._converse(scope, specialist, release if specialist.streams else None)
 
-        text = await bounded(work, timeout_s=step.timeout_s, parent=turn.token, grace_s=self._settings.stop_grace_s)
+        text = await bounded(work, child_of(turn.token), timeout_s=step.timeout_s, grace_s=self._settings.stop_grace_s)
         return judged(step, text, call.outcomes)
 
     def _call_context(self, turn: Turn, step: Step, specialist: StepSpecialist) -> CallContext:
@@ -138,7 +139,13 @@ class StepRunner:
         client = scope.turn.equipped(self._models.client("specialist", scope.turn.calls))
         agent = specialist.agent(Equipment(client=client, workbench=workbench, prompts=self._prompts))
         task = specialist.task(scope, self._prompts)
-        return await converse(agent, task, scope.call.budget, scope.token, release)
+        outcomes = scope.call.outcomes
+
+        def grounded() -> bool:
+            return workbench is None or any(outcome.status == "ok" for outcome in outcomes)
+
+        speaker = Speaker(release, grounded)
+        return await converse(agent, task, scope.call.budget, scope.token, speaker)
 
     def _taker(self, scope: StepScope) -> Callable[[ToolOutcome], Awaitable[str]]:
         evidence, call = scope.turn.evidence, scope.call
@@ -169,11 +176,26 @@ class StepRunner:
         )
 
 
-async def converse(
-    agent: BaseChatAgent, task: str, budget: Budget, token: CancellationToken, release: Release | None
-) -> str:
-    """Let an agent work to its last message. Text that precedes a tool call is thinking aloud and is dropped."""
-    said: list[str] = []
+@dataclass(frozen=True)
+class Speaker:
+    """Lets a step's words out while it works: never before a tool has really returned something to speak of."""
+
+    release: Release | None
+    grounded: Callable[[], bool]
+
+    async def say(self, text: str) -> None:
+        """Words as they come."""
+        if self.release is not None and self.grounded():
+            await self.release.feed(text)
+
+    def take_back(self) -> None:
+        """The words before a tool call were thinking aloud: what is still held back never leaves."""
+        if self.release is not None:
+            self.release.discard()
+
+
+async def converse(agent: BaseChatAgent, task: str, budget: Budget, token: CancellationToken, speaker: Speaker) -> str:
+    """Let an agent work to its last message, which is returned."""
     last = ""
     stream = agent.run_stream(task=task, cancellation_token=token, output_task_messages=False)
     async with contextlib.aclosing(stream) as messages:
@@ -181,22 +203,16 @@ async def converse(
             if isinstance(message, TaskResult):
                 continue
             if isinstance(message, ModelClientStreamingChunkEvent):
-                said.append(message.content)
-                if release is not None:
-                    await release.feed(message.content)
+                await speaker.say(message.content)
                 continue
             if (usage := message.models_usage) is not None and not budget.charge_tokens(
                 usage.prompt_tokens + usage.completion_tokens
             ):
                 raise BudgetSpent("used up the tokens that it may use")
             if isinstance(message, ToolCallRequestEvent):
-                said.clear()
-                if release is not None:
-                    release.discard()
+                speaker.take_back()
             elif isinstance(message, BaseChatMessage):
                 last = message.to_model_text()
-    if release is not None and not said:
-        await release.feed(last)
     return last
 
 

@@ -10,7 +10,7 @@ from agents.contracts import StepOutcome
 from agents.planner import described
 from agents.prompting import Prompts
 from agents.release import Release
-from agents.scope import Turn, bounded
+from agents.scope import Turn, bounded, child_of
 from agents.settings import AgentsSettings
 from inference.contracts import Models
 from toolbus.contracts import Budget
@@ -31,8 +31,8 @@ class Synthesiser:
         client = turn.equipped(self._models.client("synthesiser", turn.calls))
         return await bounded(
             lambda token: stream_into(turn.release, client, messages, turn.budget, token),
+            child_of(turn.token),
             timeout_s=self._settings.synthesiser_timeout_s,
-            parent=turn.token,
             grace_s=self._settings.stop_grace_s,
         )
 

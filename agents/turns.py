@@ -107,7 +107,7 @@ class Turns:
         await wind_down(run.turn.token if run.turn else CancellationToken(), run.job, self._settings.stop_grace_s)
         _log.info("run.cancelled", run_id=run.request.run_id, reason=run.reason)
         if run.turn is not None:
-            await self._record(run.turn, self._result(run.turn))
+            await self._record(run.turn, self._result(run.turn).model_copy(update={"cancelled": True}))
 
     async def _work(self, run: "_Run") -> RunEvent:
         try:

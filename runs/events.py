@@ -91,6 +91,7 @@ class RunResult(_Frozen):
     approvals: tuple[ApprovalView, ...] = ()
     usage: TokenUsage = TokenUsage()
     finish_reason: Literal["stop", "length", "content_filter", "tool_calls"] = "stop"
+    cancelled: bool = Field(default=False, description="Stopped before it was complete; `text` is what was released.")
 
 
 class _Event(_Frozen):

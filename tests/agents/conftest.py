@@ -1,12 +1,20 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from agents.assembly import build_turns
 from agents.settings import AgentsSettings
 from agents.turns import Turns
 from tests.agents.scripted import MemoryBus, MemoryConversations, Script, ScriptedModels
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[Any]]:
+    """What was logged; also keeps structlog from painting tracebacks, which takes a second each."""
+    with structlog.testing.capture_logs() as entries:
+        yield entries
 
 
 class House:

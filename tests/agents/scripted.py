@@ -74,6 +74,7 @@ class Reply:
     latency_s: float = 0.0
     error: Exception | None = None
     chunks: int | None = None
+    preamble: str = ""
     finish_reason: Any = "stop"
     usage: tuple[int, int] = (10, 5)
 
@@ -146,7 +147,7 @@ class ScriptedClient(ChatCompletionClient):
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         seen, reply = self._begin(messages, tools, tool_choice, json_output)
-        text = reply.content if isinstance(reply.content, str) else ""
+        text = reply.content if isinstance(reply.content, str) else reply.preamble
         count = reply.chunks or max(1, len(text) // 6)
         size = max(1, -(-len(text) // count)) if text else 1
         pieces = [text[index : index + size] for index in range(0, len(text), size)]

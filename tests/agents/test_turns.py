@@ -1,6 +1,14 @@
-from agents.contracts import Plan, Step
-from runs.events import AnswerSegment, RunFinished
-from tests.agents.scripted import MemoryBus, ask, call, collect, evidence
+"""One turn through the one door: events, the two writes, who sees what, how it ends."""
+
+import asyncio
+import time
+
+import pytest
+
+from agents.contracts import ChatMessage, Plan, Step
+from runs.events import TERMINAL, AnswerSegment, RunCancelled, RunFailed, RunFinished
+from signalbox.errors import UpstreamDown
+from tests.agents.scripted import ADA, BRUNO, MemoryBus, Reply, ask, call, collect, evidence
 
 REF = "1a2b3c4d"
 
@@ -38,3 +46,213 @@ async def test_a_question_is_planned_searched_and_answered_with_citations(house)
     assert isinstance(last, RunFinished)
     assert last.result.text == "There are 25 days of leave. [1] They expire in March. [1]"
     assert "".join(event.text for event in events if isinstance(event, AnswerSegment)) == last.result.text
+
+
+async def test_two_writes_a_turn_and_the_answer_holds_its_record(house):
+    bus = MemoryBus(knowledge__search=lambda _: evidence(REF, "Everyone has 25 days of leave."))
+    home = house(looks_up, bus)
+    events = await collect(home.turns.run(ask("How much leave do I have?")))
+    question, answer = home.conversations.of(ADA)
+    assert (question.role, question.text) == ("user", "How much leave do I have?")
+    assert answer.result == events[-1].result
+    assert answer.result.usage.model_calls == 3
+    assert answer.result.usage.total_tokens == 45
+    assert answer.result.engine == "scripted"
+
+
+async def test_the_question_is_written_before_any_work(house):
+    home = house(lambda seen: Plan(reply=str(len(home.conversations.of(ADA)))))
+    events = await collect(home.turns.run(ask("Hi")))
+    assert events[-1].result.text == "1"
+
+
+async def test_a_follow_up_sees_the_earlier_messages_without_their_citation_marks(house):
+    bus = MemoryBus(knowledge__search=lambda _: evidence(REF, "25 days."))
+    home = house(looks_up, bus)
+    first = (await collect(home.turns.run(ask("How much leave?"))))[-1].result
+    await collect(home.turns.run(ask("And for Bruno?", conversation_id=first.conversation_id)))
+    prompt = home.models.by_role("planner")[-1].prompt
+    assert '{"role": "user", "text": "How much leave?"}' in prompt
+    assert "There are 25 days of leave.  They expire" in prompt
+    assert "And for Bruno?" not in prompt.split("<history>")[1].split("</history>")[0]
+
+
+async def test_a_stateless_client_brings_its_own_history(house):
+    home = house(lambda seen: Plan(reply="Yes."))
+    context = (ChatMessage(role="user", content="My name is Ada."), ChatMessage(role="assistant", content="Hello Ada."))
+    await collect(home.turns.run(ask("What is my name?", context=context)))
+    assert '{"role": "user", "text": "My name is Ada."}' in home.models.by_role("planner")[0].prompt
+
+
+async def test_a_long_history_is_cut_from_its_old_end(house):
+    home = house(lambda seen: Plan(reply="Yes."), history_chars=300, history_messages=4)
+    context = tuple(ChatMessage(role="user", content=f"message {index} " + "x" * 100) for index in range(9))
+    await collect(home.turns.run(ask("Hm?", context=context)))
+    prompt = home.models.by_role("planner")[0].prompt
+    assert [index for index in range(9) if f"message {index}" in prompt] == [7, 8]
+
+
+async def test_another_users_conversation_does_not_exist(house):
+    home = house(lambda seen: Plan(reply="Hello."))
+    mine = (await collect(home.turns.run(ask("Hi", principal=ADA))))[-1].result.conversation_id
+    events = await collect(home.turns.run(ask("Hi", principal=BRUNO, conversation_id=mine)))
+    assert [event.type for event in events] == ["run.failed"]
+    assert (events[0].code, events[0].status, events[0].seq) == ("not_found", 404, 1)
+    assert len(home.models.seen) == 1
+
+
+async def test_two_users_at_the_same_time_see_nothing_of_each_other(house):
+    def say(seen):
+        if seen.role == "planner":
+            return Reply(one_step().model_dump_json(), latency_s=0.02)
+        return Reply(f"Answer. [#{REF}]", latency_s=0.02) if seen.results else [call("knowledge__search")]
+
+    bus = MemoryBus(knowledge__search=lambda _: evidence(REF, "Text."))
+    home = house(say, bus)
+    asked = [ask(f"secret of {who.user} {index}", principal=who) for index in range(8) for who in (ADA, BRUNO)]
+    await asyncio.gather(*(collect(home.turns.run(request)) for request in asked))
+    for seen in home.models.seen:
+        owner = next(request for request in asked if request.run_id == seen.scope.run_id)
+        assert owner.text in seen.prompt
+        assert sum(request.text in seen.prompt for request in asked) == 1
+    assert {user for user, _, _ in bus.calls} == {"ada", "bruno"}
+    for context in bus.contexts:
+        assert context.chain.actors == ("orchestrator", "knowledge")
+
+
+async def test_direct_is_one_model_call_through_the_gate(house):
+    home = house(lambda seen: "My key is sk-sb-0123456789abcdef-ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefg. Bye.")
+    context = (ChatMessage(role="system", content="Be brief."), ChatMessage(role="user", content="Hi"))
+    events = await collect(home.turns.run(ask("Key?", model="direct", context=context)))
+    assert [event.type for event in events] == ["run.started", "answer.segment", "answer.segment", "run.finished"]
+    assert events[-1].result.text == "My key is [secret removed]. Bye."
+    (seen,) = home.models.seen
+    assert seen.purpose == "direct"
+    assert [type(message).__name__ for message in seen.messages] == ["SystemMessage", "UserMessage", "UserMessage"]
+
+
+async def test_why_the_model_stopped_is_handed_on(house):
+    home = house(lambda seen: Reply("Cut off in the mid", finish_reason="length"))
+    events = await collect(home.turns.run(ask("Tell", model="direct")))
+    assert events[-1].result.finish_reason == "length"
+
+
+async def test_a_model_that_is_down_is_an_error_that_says_what_to_do(house):
+    error = UpstreamDown("No model answers at http://127.0.0.1:1.", hint="Start vLLM or unset inference.base_url.")
+    home = house(lambda seen: Reply(error=error))
+    events = await collect(home.turns.run(ask("Hm?")))
+    last = events[-1]
+    assert isinstance(last, RunFailed)
+    assert (last.code, last.status) == ("upstream_down", 503)
+    assert last.message == "No model answers at http://127.0.0.1:1. Start vLLM or unset inference.base_url."
+
+
+async def test_a_bug_shows_only_where_to_look_for_it(house):
+    home = house(lambda seen: Reply(error=ValueError("/etc/secret traceback")))
+    request = ask("Hm?")
+    events = await collect(home.turns.run(request))
+    last = events[-1]
+    assert isinstance(last, RunFailed)
+    assert (last.code, last.status) == ("internal", 500)
+    assert last.message == f"Something went wrong inside Signalbox. Tell your administrator: {request.run_id}."
+
+
+async def test_a_store_that_hangs_is_an_upstream_that_is_down(house):
+    home = house(lambda seen: "x", lookup_timeout_s=0.05)
+    home.conversations.delay_s = 5
+    events = await collect(home.turns.run(ask("Hm?")))
+    assert (events[-1].code, events[-1].message) == (
+        "upstream_down",
+        "The conversation store did not answer within 0.05 s. Ask again in a moment.",
+    )
+
+
+@pytest.mark.parametrize("error", [None, UpstreamDown("down"), RuntimeError("x")])
+@pytest.mark.parametrize("model", ["signalbox", "direct"])
+async def test_the_terminal_event_comes_once_and_last(house, error, model):
+    home = house(lambda seen: Reply('{"reply": "x"}', error=error))
+    events = await collect(home.turns.run(ask("Hm?", model=model)))
+    assert [isinstance(event, TERMINAL) for event in events] == [False] * (len(events) - 1) + [True]
+
+
+async def test_a_slow_reader_slows_the_model_down_and_loses_nothing(house):
+    text = "".join(f"Sentence number {index} is here. " for index in range(200))
+    home = house(lambda seen: Reply(text, chunks=200), queue_events=4)
+    stream = home.turns.run(ask("Tell", model="direct"))
+    events = [await anext(stream), await anext(stream)]
+    await asyncio.sleep(0.05)
+    assert home.models.seen[0].ended == 0  # the model waits: it could not put down more than the queue holds
+    events += await collect(stream)
+    assert "".join(event.text for event in events if isinstance(event, AnswerSegment)) == text
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+
+
+async def test_the_prompt_is_laid_out_so_that_its_start_is_the_same_for_every_role(house):
+    bus = MemoryBus(
+        knowledge__search=lambda _: evidence(REF, "25 days."),
+        operations__q=lambda _: evidence("bbbbbbbb", "5 taken.", tool="operations__q"),
+    )
+    two = Plan(steps=[Step(id=name, specialist=name, task=name) for name in ("knowledge", "data")])
+    tool = {"specialist:knowledge": "knowledge__search", "specialist:data": "operations__q"}
+
+    def say(seen):
+        if seen.role == "planner":
+            return two
+        return "Done." if seen.results or seen.role == "synthesiser" else [call(tool[seen.role])]
+
+    home = house(say, bus)
+    await collect(home.turns.run(ask("How much leave is left?")))
+    assert len(home.models.seen) == 6
+    assert {tuple(seen.tools) for seen in home.models.seen} == {("knowledge__search", "operations__q")}
+    assert {seen.tool_choice for seen in home.models.seen if seen.role in ("planner", "synthesiser")} == {"none"}
+    assert {seen.tool_choice for seen in home.models.seen if seen.role.startswith("specialist")} == {"auto"}
+    starts = {seen.prompt.split("</question>")[0] for seen in home.models.seen}
+    assert len(starts) == 1
+    for seen in home.models.seen:
+        assert seen.prompt.index("<role>\n") > seen.prompt.index("</question>")
+
+
+async def test_a_tool_of_another_specialist_is_seen_and_cannot_be_called(house):
+    bus = MemoryBus(
+        knowledge__search=lambda _: evidence(REF, "25 days."), desk__create=lambda _: evidence("bbbbbbbb", "Done.")
+    )
+
+    def say(seen):
+        if seen.role == "planner":
+            return one_step()
+        match len(seen.results):
+            case 0:
+                return [call("desk__create")]
+            case 1:
+                return [call("knowledge__search", "c2")]
+        return f"25. [#{REF}]"
+
+    home = house(say, bus)
+    events = await collect(home.turns.run(ask("Leave?")))
+    assert bus.started == ["knowledge__search"]
+    assert events[-1].result.text == "25. [1]"
+
+
+async def test_a_run_can_be_stopped_by_its_owner_alone_and_ends_with_the_word_that_it_was(house):
+    home = house(lambda seen: Reply("First sentence. " * 50, latency_s=30, chunks=400))
+    request = ask("Tell", model="direct")
+    reading = asyncio.create_task(collect(home.turns.run(request)))
+    await asyncio.sleep(0.3)
+    assert not await home.turns.cancel(BRUNO, request.run_id)
+    started = time.monotonic()
+    assert await home.turns.cancel(ADA, request.run_id)
+    events = await reading
+    assert time.monotonic() - started < 1
+    assert isinstance(events[-1], RunCancelled)
+    assert events[-1].reason == "stopped by the user"
+    assert home.models.seen[0].cancelled
+    assert not await home.turns.cancel(ADA, request.run_id)
+
+
+async def test_closing_the_runner_stops_what_still_runs(house):
+    home = house(lambda seen: Reply("x", latency_s=30))
+    reading = asyncio.create_task(collect(home.turns.run(ask("Tell", model="direct"))))
+    await asyncio.sleep(0.05)
+    await home.turns.close()
+    events = await reading
+    assert isinstance(events[-1], RunCancelled)
