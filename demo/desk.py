@@ -8,7 +8,7 @@ from typing import Any
 
 from demo._desk_stories import STORIES
 from demo._facts import TODAY
-from demo.database import rows
+from demo._house import people
 from mcp_servers.desk.desk import Desk
 from mcp_servers.desk.people import FIELDS, replace_directory
 from mcp_servers.desk.settings import DeskSettings
@@ -29,7 +29,7 @@ USERS = {"Ada Verhulst": "ada", "Bruno Esteves": "bruno", "Clara Whitfield": "cl
 def directory(seed: int = 7, today: date = TODAY) -> list[dict[str, str]]:
     """Everybody who works here, as the desk's directory has them."""
     made = []
-    for person in rows(seed, today)["people"]:
+    for person in people(random.Random(f"{seed}/people"), today):  # noqa: S311, the very rows of the operations database
         if person["left_on"] is None:
             user = USERS.get(person["name"], person["email"].partition("@")[0])
             made.append({name: str(person.get(name, "")) for name in FIELDS} | {"user": user})
@@ -68,8 +68,8 @@ async def seed_desk(url: str, *, seed: int = 7, today: date = TODAY) -> dict[str
     try:
         await desk.open()
         made, remarks = stories(seed, today)
-        people = directory(seed, today)
-        await replace_directory(desk.engine, people, "default")
+        staff = directory(seed, today)
+        await replace_directory(desk.engine, staff, "default")
         async with desk.engine.begin() as connection:
             for table in (tickets, comments, counters, effects, messages):
                 await connection.execute(table.delete())
@@ -78,7 +78,7 @@ async def seed_desk(url: str, *, seed: int = 7, today: date = TODAY) -> dict[str
             await connection.execute(counters.insert().values(tenant="default", last_ticket=made[-1]["number"]))
     finally:
         await desk.close()
-    return {"people": len(people), "tickets": len(made), "comments": len(remarks)}
+    return {"people": len(staff), "tickets": len(made), "comments": len(remarks)}
 
 
 def build_desk(path: Path, *, seed: int = 7, today: date = TODAY) -> dict[str, int]:

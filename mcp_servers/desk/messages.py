@@ -16,7 +16,6 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import sqlalchemy as sa
-import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from mcp_servers.desk import people
@@ -28,7 +27,6 @@ from mcp_servers.desk.tickets import required, shorten
 from signalbox.errors import NotFound, UserFault
 
 _ADDRESS = re.compile(r"^[^@\s,;<>\"]{1,64}@[A-Za-z0-9.-]{1,190}$")
-_log = structlog.get_logger()
 
 
 class Messages:
@@ -125,7 +123,6 @@ class Messages:
         ) as error:
             await self._settle(message_id, "failed", f"The mail server refused it ({type(error).__name__})")
         except (TimeoutError, OSError, smtplib.SMTPException) as error:
-            _log.warning("desk.message_unknown", message=message_id, error=type(error).__name__)
             await self._settle(message_id, "unknown", f"The mail server broke off ({type(error).__name__})")
         else:
             await self._settle(message_id, "sent", "Sent")

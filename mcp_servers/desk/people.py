@@ -22,23 +22,18 @@ async def search(
 ) -> list[Person]:
     """People who match most words of the query in name, role, department, site or e-mail; best first."""
     words = [word for word in plain(query).replace(",", " ").split() if word not in _STOP] or plain(query).split()
-    everyone = await _all(connection, tenant)
-    ranked = []
-    for person in everyone:
+    ranked: list[tuple[int, int, str, Person]] = []
+    for person in await _all(connection, tenant):
         if site and plain(person.site) != plain(site):
             continue
-        name, rest = (
-            plain(f"{person.name} {person.user} {person.email}"),
-            plain(f"{person.role} {person.department} {person.site}"),
-        )
-        score = sum(
-            3 if word in name.split() else 2 if word in name else 2 if word in rest.split() else int(word in rest)
-            for word in words
-        )
-        hits = sum(word in name or word in rest for word in words)
+        name = plain(f"{person.name} {person.user} {person.email}")
+        post = plain(f"{person.role} {person.department} {person.site}")
+        hits = sum(word in name or word in post for word in words)
+        whole = sum(word in name.split() or word in post.split() for word in words)
         if hits and hits >= len(words) / 2:
-            ranked.append((-hits, -score, person.name, person))
-    return [person for *_, person in sorted(ranked, key=lambda item: item[:3])][:limit]
+            ranked.append((-hits, -whole, person.name, person))
+    ranked.sort(key=lambda item: item[:3])
+    return [item[3] for item in ranked if item[0] == ranked[0][0]][:limit]
 
 
 async def resolve(connection: AsyncConnection, tenant: str, who: str) -> Person:

@@ -150,7 +150,8 @@ def _line(ticket: Ticket) -> str:
     where = f" at {ticket.site}" if ticket.site else ""
     return (
         f"{ticket.id} “{ticket.title}” is {ticket.status.replace('_', ' ')}: "
-        f"{ticket.priority} {ticket.category} ticket{where}, requested by {ticket.requester}, {who}, updated {ticket.updated_at[:10]}.{end}"
+        f"{ticket.priority} {ticket.category} ticket{where}, requested by {ticket.requester}, {who}, "
+        f"updated {ticket.updated_at[:10]}.{end}"
     )
 
 
