@@ -9,11 +9,12 @@ from pathlib import Path
 import structlog
 
 from knowledge.contracts import Filters, StoredDocument
-from knowledge.embed import MiniLMEmbedder, OpenAIEmbedder, open_embedder
-from knowledge.index.alias import Aliases
+from knowledge.embed import ServiceEmbedder, open_embedder
+from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex
 from knowledge.index.integrity import IntegrityJob, IntegrityReport
 from knowledge.index.lexical import SqliteLexicalIndex
+from knowledge.index.rebuild import IndexBuilder
 from knowledge.retrieve.answerable import Calibration
 from knowledge.retrieve.audit import AuditEntry, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate
@@ -35,11 +36,11 @@ _log = structlog.get_logger(__name__)
 class KnowledgeService:
     """Built from settings; opens what it needs when it is first needed. Close it: the index is locked until then."""
 
-    def __init__(self, settings: RetrievalSettings, data_dir: Path) -> None:
+    def __init__(self, settings: RetrievalSettings, data_dir: Path, embedder: ServiceEmbedder | None = None) -> None:
         folder = data_dir / "knowledge"
         self._settings = settings
         self._database = Database(open_engine(settings.database_url or sqlite_url(folder / "record.db")))
-        self._embedder: MiniLMEmbedder | OpenAIEmbedder = open_embedder(settings.embedding, data_dir)
+        self._embedder = embedder or open_embedder(settings.embedding, data_dir)
         self._cache = VectorCache(self._database, self._embedder)
         self._dense = DenseIndex(folder / "chroma", settings.chroma)
         self._lexical = SqliteLexicalIndex()
@@ -52,13 +53,16 @@ class KnowledgeService:
         self._retriever = Retriever(self._database, indexing, settings, self._audit)
         self._reader = Reader(self._database, Groups(settings.group_parents))
         self._integrity = IntegrityJob(self._database, self._dense, self._lexical, self._aliases, self._cache)
+        self._builder = IndexBuilder(self._database, self._dense, self._aliases, self._integrity, self._embedder)
         self._started = asyncio.Event()
         self._upkeep: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, settings: RetrievalSettings, data_dir: Path) -> "KnowledgeService":
-        """A service that is ready; heavy parts load in the background. `UserFault` when another process has the index."""
-        service = cls(settings, data_dir)
+    async def open(
+        cls, settings: RetrievalSettings, data_dir: Path, embedder: ServiceEmbedder | None = None
+    ) -> "KnowledgeService":
+        """A service that is ready; heavy parts load behind. `UserFault` when another process has the index."""
+        service = cls(settings, data_dir, embedder)
         try:
             await service.start()
         except BaseException:
@@ -152,6 +156,21 @@ class KnowledgeService:
         sample = self._settings.self_queries if self_queries is None else self_queries
         return await self._integrity.run(self_queries=sample)
 
+    async def rebuild(self, tenant: str = "default") -> Alias:
+        """Build the dense index anew beside the old one and switch to it."""
+        await self._started.wait()
+        return await self._builder.rebuild(tenant)
+
+    async def roll_back(self, tenant: str = "default") -> Alias:
+        """Serve from the dense index before the last switch."""
+        await self._started.wait()
+        return await self._builder.roll_back(tenant)
+
+    async def settled(self) -> None:
+        """Wait until what began at start (loading, checking, rebuilding) is done."""
+        if self._upkeep is not None:
+            await asyncio.shield(self._upkeep)
+
     async def close(self) -> None:
         """Stop upkeep, flush and give the index back."""
         if self._upkeep is not None:
@@ -168,8 +187,10 @@ class KnowledgeService:
         try:
             await asyncio.gather(self._dense.open(), self._embedder.embed(["warm up"]))
             await self.check()
+            for tenant in await self._builder.stale():
+                await self._builder.rebuild(tenant)
             await self._audit.prune()
         except SignalboxError as error:
             _log.warning("knowledge_upkeep_failed", code=error.code, error=str(error))
-        except Exception:  # a task root: the service goes on, the log says what is wrong
+        except Exception:  # noqa: BLE001 - a task root: the service goes on, the log says what is wrong
             _log.exception("knowledge_upkeep_failed")

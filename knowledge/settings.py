@@ -55,7 +55,7 @@ class EmbeddingSettings(_Settings):
 
     engine: Literal["minilm", "openai"] = "minilm"
     threads: int = Field(default=2, ge=1, le=64)
-    batch_texts: int = Field(default=32, ge=1, le=1024)
+    batch_texts: int = Field(default=16, ge=1, le=1024)
     max_tokens: int = Field(default=256, ge=32, le=512, description="A text is cut here (minilm).")
     base_url: str = Field(default="", description="Of the server, ending in /v1 (openai).")
     model: str = Field(default="", description="Name of the model on the server (openai).")

@@ -1,17 +1,26 @@
 """How does text become vectors? `open_embedder` chooses; `embed_passages` makes what a chunk needs.
 
 Exports: `MiniLMEmbedder` (int8 on onnxruntime, from an installed package), `OpenAIEmbedder` (`/v1/embeddings`),
-`open_embedder`.
+`open_embedder`, `covers` (does it know this language?), `ServiceEmbedder` (the protocol with `close`).
 """
 
 from pathlib import Path
+from typing import Protocol
 
 from knowledge.contracts import Embedder
 from knowledge.embed.minilm import MiniLMEmbedder
 from knowledge.embed.remote import OpenAIEmbedder
 from knowledge.settings import EmbeddingSettings
 
-__all__ = ["MiniLMEmbedder", "OpenAIEmbedder", "covers", "open_embedder"]
+__all__ = ["MiniLMEmbedder", "OpenAIEmbedder", "ServiceEmbedder", "covers", "open_embedder"]
+
+
+class ServiceEmbedder(Embedder, Protocol):
+    """An embedder with a life: it is closed with the service that uses it."""
+
+    async def close(self) -> None:
+        """Give back threads and connections."""
+        ...
 
 
 def open_embedder(settings: EmbeddingSettings, data_dir: Path) -> MiniLMEmbedder | OpenAIEmbedder:

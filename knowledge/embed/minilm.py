@@ -21,7 +21,7 @@ class MiniLMEmbedder:
     """English sentence vectors. A few texts (a query) never wait behind a bulk load: they have their own thread."""
 
     def __init__(
-        self, folder: Path, *, threads: int = 2, batch_texts: int = 32, max_tokens: int = 256, queue_texts: int = 20_000
+        self, folder: Path, *, threads: int = 2, batch_texts: int = 16, max_tokens: int = 256, queue_texts: int = 20_000
     ) -> None:
         self._folder = folder
         self._threads = threads

@@ -1,7 +1,8 @@
-"""Vectors: Chroma inside this process (one writer, locked) or a Chroma server, behind calls that never block the loop."""
+"""Vectors: Chroma inside this process (one writer, locked) or a Chroma server; no call blocks the loop."""
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,15 +12,18 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from knowledge.index.lock import WriterLock
+from knowledge.index.probe import healthy
 from knowledge.settings import ChromaSettings
 from signalbox.errors import ToolFault, UpstreamDown
 
 T = TypeVar("T")
 Floats = NDArray[np.float32]
 
+_log = structlog.get_logger(__name__)
 _ADD_BATCH = 2_000  # Chroma's limit is 5,461
 _PAGE = 5_000
 _MAX_IN = 20_000  # "too many SQL variables" comes at 40,000
@@ -46,7 +50,8 @@ class DenseIndex:
     def __init__(self, folder: Path, settings: ChromaSettings) -> None:
         self._folder = folder
         self._settings = settings
-        self._lock = None if settings.url else WriterLock(folder / "writer.lock")
+        self._lock = None if settings.url else WriterLock(folder.with_name(f"{folder.name}.lock"))
+        self._open_mark = folder.with_name(f"{folder.name}.open")
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="chroma")
         self._client: Any = None
         self._opening = Lock()
@@ -161,9 +166,10 @@ class DenseIndex:
         """Flush, close and give the folder back."""
         client, self._client = self._client, None
         self._collections.clear()
+        await asyncio.to_thread(self._pool.shutdown)
         if client is not None:
             await asyncio.to_thread(client.close)
-        await asyncio.to_thread(self._pool.shutdown)
+            self._open_mark.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
 
@@ -180,6 +186,15 @@ class DenseIndex:
                 return await future
         except TimeoutError as error:
             raise UpstreamDown(f"Chroma at {self._settings.url!r} did not answer in time.") from error
+
+    def _examine(self) -> None:
+        """After an unclean end: set the folder aside when it cannot be read. The record has all that was in it."""
+        if not (self._open_mark.exists() and self._folder.exists()) or healthy(self._folder):
+            return
+        aside = self._folder.with_name(f"{self._folder.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        self._folder.rename(aside)
+        _log.error("knowledge_index_damaged", set_aside=str(aside))
 
     def _collection(self, name: str) -> Any:
         if name not in self._collections:
@@ -199,7 +214,9 @@ class DenseIndex:
         from chromadb.config import Settings
 
         if not self._settings.url:
+            self._examine()
             self._folder.mkdir(parents=True, exist_ok=True)
+            self._open_mark.touch()
             return chromadb.PersistentClient(str(self._folder), settings=Settings(anonymized_telemetry=False))
         address = urlsplit(self._settings.url)
         secure = address.scheme == "https"

@@ -3,14 +3,15 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import structlog
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.embed.passages import PassageText
-from knowledge.index.alias import Alias, Aliases
+from knowledge.index.alias import Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
 from knowledge.index.lexical import LexicalIndex
 from knowledge.schema import chunk, document
@@ -68,7 +69,7 @@ class IntegrityJob:
         totals = [0, 0, 0, 0, 0]
         for alias in aliases:
             for collection in alias.fed_by(self._cache.model):
-                counts = await self._collection(alias, collection, self_queries)
+                counts = await self.mend(alias.tenant, collection, self_queries)
                 totals = [total + count for total, count in zip(totals, counts, strict=True)]
         report = IntegrityReport(*totals, words_rebuilt=rebuilt, seconds=round(time.perf_counter() - started, 3))
         log = _log.info if report.green else _log.warning
@@ -83,10 +84,11 @@ class IntegrityJob:
             await self._lexical.rebuild(connection)
             return True
 
-    async def _collection(self, alias: Alias, collection: str, self_queries: int) -> list[int]:
+    async def mend(self, tenant: str, collection: str, self_queries: int = 0) -> list[int]:
+        """Make one collection hold what the record says; counts as in `IntegrityReport`."""
         there = await self._dense.labels(collection)
         async with self._database.read() as connection:
-            expected = await self._expected(connection, alias.tenant)
+            expected = await self._expected(connection, tenant)
         missing = [row for name, row in expected.items() if name not in there]
         # Read after the index: what was added meanwhile is in the record, what is only in the index is an orphan,
         # unless it waits for its transaction.
@@ -150,6 +152,6 @@ class IntegrityJob:
         return float(np.dot(vectors[passage.sha].vector, vectors[other.sha].vector)) > 0.99
 
 
-def _expected(row: Row[tuple[object, ...]]) -> _Expected:
+def _expected(row: Any) -> _Expected:
     passage = PassageText(row.title, row.heading, row.body, row.input_sha)
     return _Expected(row.chunk_id, row.document_id, row.aclset, passage)

@@ -107,7 +107,8 @@ class SqliteLexicalIndex:
             values["documents"] = scope.documents
         statement = text(
             f"SELECT c.chunk_id, -bm25({table}, {_WEIGHTS}) AS score FROM {table} "  # noqa: S608 - constants of ours
-            f"JOIN knowledge_chunk c ON c.seq = {table}.rowid JOIN knowledge_document d ON d.document_id = c.document_id "
+            f"JOIN knowledge_chunk c ON c.seq = {table}.rowid "
+            "JOIN knowledge_document d ON d.document_id = c.document_id "
             f"WHERE {table} MATCH :match AND d.aclset IN :sets {documents}ORDER BY score DESC LIMIT :limit"
         ).bindparams(*parameters)
         rows = await connection.execute(statement, values)

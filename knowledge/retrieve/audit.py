@@ -18,7 +18,7 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Retrieval:
-    """One retrieval as the audit keeps it; `denied` are candidates that an index still offered and the record refused."""
+    """One retrieval as the audit keeps it; `denied`: what an index still offered and the record refused."""
 
     run_id: str
     tenant: str

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Row, Select, exists, func, select
+from sqlalchemy import Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.contracts import Chunk, Filters, StoredDocument
@@ -28,7 +29,8 @@ async def documents_within(connection: AsyncConnection, sets: Sequence[int], fil
     if filters == Filters():
         return None
     query = select(document.c.document_id).where(document.c.aclset.in_(sets), document.c.state == "indexed")
-    return list((await connection.execute(_narrowed(query, filters))).scalars())
+    rows = await connection.execute(_narrowed(query, filters))
+    return [str(name) for name in rows.scalars()]
 
 
 def _narrowed(query: Select[tuple[str]], filters: Filters) -> Select[tuple[str]]:
@@ -68,7 +70,7 @@ async def checked(connection: AsyncConnection, ids: Iterable[str], sets: Sequenc
     """
     if not sets:
         return {}
-    rows: list[Row[tuple[object, ...]]] = []
+    rows: list[Any] = []
     for part in batches(ids):
         query = (
             select(*_COLUMNS)
@@ -80,7 +82,7 @@ async def checked(connection: AsyncConnection, ids: Iterable[str], sets: Sequenc
     return await as_candidates(connection, rows)
 
 
-async def as_candidates(connection: AsyncConnection, rows: Sequence[Row[tuple[object, ...]]]) -> dict[str, Candidate]:
+async def as_candidates(connection: AsyncConnection, rows: Sequence[Any]) -> dict[str, Candidate]:
     """Models of rows with `_COLUMNS`; a document is read once, however many of its passages are there."""
     rules = await rules_of(connection, {row.aclset for row in rows})
     documents: dict[str, StoredDocument] = {}

@@ -118,11 +118,11 @@ class Reader:
                 .group_by(document.c.source, document.c.media_type)
                 .order_by(document.c.source, document.c.media_type)
             )
-            rows = [tuple(row) for row in await connection.execute(query)]
+            rows: list[Any] = [tuple(row) for row in await connection.execute(query)]
             jobs = await connection.execute(
                 select(ingest_job.c.source, func.max(ingest_job.c.finished_at)).group_by(ingest_job.c.source)
             )
-            finished = {source: at for source, at in jobs}
+            finished: dict[str, float] = {row[0]: row[1] for row in jobs}
         return [
             _summary(name, [row for row in rows if row[0] == name], finished)
             for name in dict.fromkeys(r[0] for r in rows)

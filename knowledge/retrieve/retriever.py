@@ -34,7 +34,7 @@ class Search:
 
     principal: Principal
     queries: tuple[str, ...]
-    filters: Filters = Filters()
+    filters: Filters = field(default_factory=Filters)
     limit: int = 6
     offset: int = 0
     run_id: str = ""
@@ -130,11 +130,10 @@ class Retriever:
         return run
 
     async def _dense(self, run: _Run, alias: Alias, scope: LexicalScope) -> None:
-        run.vector = (await self._indexing.embedder.embed([run.text]))[0]
+        vector: Floats = (await self._indexing.embedder.embed([run.text]))[0]
         limit = self._settings.candidates
-        run.dense = dict(
-            await self._indexing.dense.query(alias.current, run.vector, scope.sets, scope.documents, limit)
-        )
+        found = await self._indexing.dense.query(alias.current, vector, scope.sets, scope.documents, limit)
+        run.vector, run.dense = vector, dict(found)
 
     async def _lexical(self, run: _Run, scope: LexicalScope, *, stems: bool) -> None:
         narrowed = LexicalScope(scope.sets, scope.documents, stems=stems)

@@ -9,9 +9,10 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakValueDictionary
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,7 +22,7 @@ from knowledge.embed import covers
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
 from knowledge.index.lexical import LexicalIndex
-from knowledge.ingest.contracts import IngestReport, KnownDocument
+from knowledge.ingest.contracts import IngestReport, KnownDocument, Quarantined
 from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
 from knowledge.store.rows import chunk_values, document_values, facet_values, passage_of
@@ -94,10 +95,14 @@ class KnowledgeStore:
                 plan = await self._begin(connection, document, chunks, text)
             if plan.relabelled:
                 await self._relabel(plan.alias, [chunk.chunk_id for chunk in plan.kept], plan.aclset)
-            await self._add_vectors(plan)
+            rows = await self._add_vectors(plan)
             async with self._database.write() as connection:
                 await self._complete(connection, plan, text)
-            for collection in plan.alias.collections:
+                alias = await self._aliases.ensure(connection, document.tenant, self._embedder.name)
+            for collection in alias.fed_by(self._embedder.name):
+                if collection not in plan.alias.collections:  # one that began to be built meanwhile
+                    await self._dense.add(collection, rows)
+            for collection in alias.collections:
                 await self._dense.delete(collection, plan.gone)
 
     async def touch(self, document_id: str, *, fingerprint: str, access: AccessRule, document: str, uri: str) -> None:
@@ -158,6 +163,12 @@ class KnowledgeStore:
                 gone = delete(t.quarantine).where(t.quarantine.c.source == source, t.quarantine.c.document.in_(part))
                 await connection.execute(gone)
 
+    async def quarantined(self, source: str) -> list[Quarantined]:
+        """What the last run left out, and why."""
+        query = select(t.quarantine).where(t.quarantine.c.source == source).order_by(t.quarantine.c.document)
+        async with self._database.read() as connection:
+            return [Quarantined(document=row.document, reason=row.reason) for row in await connection.execute(query)]
+
     def _check(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
         if document.region and document.region != self._region:
             raise UserFault(
@@ -202,7 +213,7 @@ class KnowledgeStore:
         relabelled = before is not None and before != aclset
         return _Plan(document, aclset, relabelled, alias, fresh, kept, sorted(there - set(wanted)))
 
-    async def _add_vectors(self, plan: _Plan) -> None:
+    async def _add_vectors(self, plan: _Plan) -> list[DenseRow]:
         dense = [chunk for chunk in plan.fresh if self._is_dense(plan.document, chunk)]
         passages = {chunk.chunk_id: passage_of(plan.document, chunk) for chunk in dense}
         vectors = await self._cache.of(list(passages.values()))
@@ -212,6 +223,7 @@ class KnowledgeStore:
         ]
         for collection in plan.alias.fed_by(self._embedder.name):
             await self._dense.add(collection, rows)
+        return rows
 
     async def _complete(self, connection: AsyncConnection, plan: _Plan, text: str) -> None:
         document = plan.document
@@ -247,7 +259,7 @@ class KnowledgeStore:
 
     async def _drop_chunks(self, connection: AsyncConnection, document_id: str, ids: Sequence[str] | None) -> None:
         query = select(t.chunk.c.seq, t.chunk.c.input_sha, t.chunk.c.state).where(t.chunk.c.document_id == document_id)
-        rows: list[Row[tuple[int, str, str]]] = []
+        rows: list[Any] = []
         if ids is None:
             rows.extend(await connection.execute(query))
         for part in batches(ids or ()):
@@ -272,7 +284,7 @@ class KnowledgeStore:
         return covers(self._embedder, chunk.language if chunk.language != "und" else document.language)
 
 
-async def _document_row(connection: AsyncConnection, document_id: str) -> Row[tuple[object, ...]]:
+async def _document_row(connection: AsyncConnection, document_id: str) -> Any:
     row = (await connection.execute(select(t.document).where(t.document.c.document_id == document_id))).first()
     if row is None:
         raise NotFound(f"Document {document_id!r} is not in the record.")

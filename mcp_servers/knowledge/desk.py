@@ -1,14 +1,21 @@
 """What operators do: bring a folder in, take a source out. The server process owns the index, so it does the work."""
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from knowledge.contracts import AccessRule
-from knowledge.ingest import IngestProgress, IngestReport
+from knowledge.ingest import IngestReport, OnProgress
 from knowledge.service import KnowledgeService
 from knowledge.settings import IngestSettings
 
-OnProgress = Callable[[IngestProgress], Awaitable[None]]
+
+@dataclass(frozen=True)
+class FolderRequest:
+    """Which folder, under which name, for whom."""
+
+    path: Path
+    name: str
+    access: AccessRule
 
 
 class IngestDesk:
@@ -19,14 +26,7 @@ class IngestDesk:
         self._settings = settings
 
     async def ingest_folder(
-        self,
-        path: Path,
-        *,
-        name: str,
-        access: AccessRule,
-        tenant: str,
-        dry_run: bool,
-        on_progress: Callable[[IngestProgress], None],
+        self, folder: FolderRequest, *, tenant: str, dry_run: bool, on_progress: OnProgress
     ) -> IngestReport:
         """Make the record hold what a folder has now."""
         from knowledge.ingest import IngestPipeline
@@ -35,7 +35,7 @@ class IngestDesk:
 
         async with ParserPool(self._settings.parse) as parser:
             pipeline = IngestPipeline(self._service.store, parser, self._settings)
-            source = FolderSource(path, name=name, access=access)
+            source = FolderSource(folder.path, name=folder.name, access=folder.access)
             return await pipeline.run(source, dry_run=dry_run, on_progress=on_progress, tenant=tenant)
 
     async def remove_source(self, name: str) -> int:

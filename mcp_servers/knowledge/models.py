@@ -1,10 +1,11 @@
 """What the knowledge server's tools return."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from knowledge.contracts import Chunk, Hit, StoredDocument
+from knowledge.contracts import Chunk, Filters, Hit, StoredDocument
 from knowledge.retrieve.candidates import Candidate
 from knowledge.retrieve.reader import SourceSummary
 
@@ -29,6 +30,30 @@ class Evidence(_Model):
     text: str
     modified: str | None = Field(default=None, description="Date of the document.")
     score: float = Field(default=0.0, ge=0, le=1)
+
+
+class SearchFilters(_Model):
+    """What narrows a search; what is left out means anything."""
+
+    sources: list[str] = Field(default_factory=list, max_length=20, description="Only from these sources.")
+    documents: list[str] = Field(default_factory=list, max_length=50, description="Only these paths or ids.")
+    tags: list[str] = Field(default_factory=list, max_length=20)
+    authors: list[str] = Field(default_factory=list, max_length=20)
+    media_types: list[str] = Field(default_factory=list, max_length=20, description="For example application/pdf.")
+    modified_after: datetime | None = Field(default=None, description="Only documents of this ISO date or later.")
+    modified_before: datetime | None = Field(default=None, description="Only documents before this ISO date.")
+
+    def as_filters(self) -> Filters:
+        """The same for the knowledge layer."""
+        return Filters(
+            sources=tuple(self.sources),
+            documents=tuple(self.documents),
+            tags=tuple(self.tags),
+            authors=tuple(self.authors),
+            media_types=tuple(self.media_types),
+            modified_after=self.modified_after,
+            modified_before=self.modified_before,
+        )
 
 
 class SearchResult(_Model):

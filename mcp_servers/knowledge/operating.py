@@ -12,7 +12,7 @@ from knowledge.ingest import IngestReport
 from knowledge.service import KnowledgeService
 from mcp_servers.hosting import Caller
 from mcp_servers.knowledge import models as m
-from mcp_servers.knowledge.desk import IngestDesk
+from mcp_servers.knowledge.desk import FolderRequest, IngestDesk
 from mcp_servers.knowledge.faults import told_to_tools
 from mcp_servers.knowledge.progress import ProgressRelay
 from signalbox.errors import NotAllowed, NotFound, UserFault
@@ -41,9 +41,7 @@ class OperatingTools:
         self,
         context: Context,
         path: Annotated[str, Field(description="Absolute path of a folder on the server's machine.")],
-        access: Annotated[
-            list[str], Field(min_length=1, description="Who may see it: everyone, group:NAME, user:NAME.")
-        ],
+        access: Annotated[list[str], Field(min_length=1, description="Who may see it: everyone, group:X or user:X.")],
         name: Annotated[str, Field(max_length=200, description="Name of the source; the folder's by default.")] = "",
         dry_run: Annotated[bool, Field(description="Read and parse, change nothing.")] = False,
     ) -> IngestReport:
@@ -56,8 +54,9 @@ class OperatingTools:
             if not folder.is_absolute():
                 raise UserFault(f"{path!r} is not an absolute path.", param="path")
             async with ProgressRelay(context).running() as relay:
+                request = FolderRequest(folder, name, rule)
                 return await self._desk.ingest_folder(
-                    folder, name=name, access=rule, tenant=principal.tenant, dry_run=dry_run, on_progress=relay
+                    request, tenant=principal.tenant, dry_run=dry_run, on_progress=relay
                 )
 
     async def remove_source(

@@ -1,13 +1,11 @@
 """Tools and resources for everybody: each call sees exactly what its caller may see."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
-from knowledge.contracts import Filters
 from knowledge.service import KnowledgeService
 from mcp_servers.hosting import Caller
 from mcp_servers.knowledge import models as m
@@ -18,8 +16,6 @@ from signalbox.identity import Principal
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _DOCUMENTS_A_PAGE = 100
 _RESOURCE_CHARACTERS = 200_000
-
-Names = Annotated[list[str], Field(default_factory=list, max_length=20)]
 
 
 class ReadingTools:
@@ -51,15 +47,9 @@ class ReadingTools:
         query: Annotated[str, Field(min_length=1, max_length=2_000, description="The question, in full and alone.")],
         limit: Annotated[int, Field(ge=1, le=20)] = 6,
         also: Annotated[
-            list[str], Field(max_length=4, description="The same question in other words; results are merged.")
-        ] = [],  # noqa: B006 - never changed, and the schema needs the default
-        sources: Annotated[list[str], Field(max_length=20, description="Only from these sources.")] = [],  # noqa: B006
-        documents: Annotated[list[str], Field(max_length=50, description="Only these paths or ids.")] = [],  # noqa: B006
-        tags: Annotated[list[str], Field(max_length=20)] = [],  # noqa: B006
-        authors: Annotated[list[str], Field(max_length=20)] = [],  # noqa: B006
-        media_types: Annotated[list[str], Field(max_length=20, description="For example application/pdf.")] = [],  # noqa: B006
-        modified_after: Annotated[datetime | None, Field(description="ISO date; only documents from then on.")] = None,
-        modified_before: Annotated[datetime | None, Field(description="ISO date; only documents before it.")] = None,
+            list[str] | None, Field(max_length=4, description="The same question in other words; results are merged.")
+        ] = None,
+        filters: Annotated[m.SearchFilters | None, Field(description="What narrows the search.")] = None,
         cursor: Annotated[str, Field(description="next_cursor of the same search, for more passages.")] = "",
     ) -> m.SearchResult:
         """Find passages in the organisation's documents that answer a question.
@@ -67,22 +57,14 @@ class ReadingTools:
         Returns verbatim passages, best first, each with the `ref` to cite it by. `answerable` below 0.5 means that
         the documents probably do not hold the answer.
         """
-        filters = Filters(
-            sources=tuple(sources),
-            documents=tuple(documents),
-            tags=tuple(tags),
-            authors=tuple(authors),
-            media_types=tuple(media_types),
-            modified_after=modified_after,
-            modified_before=modified_before,
-        )
-        queries = [text for text in (query, *also) if text.strip()]
-        asked = [queries, filters.model_dump(mode="json")]
+        narrowed = (filters or m.SearchFilters()).as_filters()
+        queries = [text for text in (query, *(also or ())) if text.strip()]
+        asked = [queries, narrowed.model_dump(mode="json")]
         with told_to_tools():
             principal = self.principal(context)
             offset = int(decode_cursor(cursor, asked)) if cursor else 0
             run_id = self._caller.call(context).run_id
-            found = await self._service.search(principal, queries, filters, limit=limit, offset=offset, run_id=run_id)
+            found = await self._service.search(principal, queries, narrowed, limit=limit, offset=offset, run_id=run_id)
         following = encode_cursor(offset + limit, asked) if found.more else None
         return m.SearchResult(
             evidence=m.evidence_of_hits(found.hits), answerable=found.answerable, next_cursor=following

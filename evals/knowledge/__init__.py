@@ -1,0 +1,1 @@
+"""How well is the right passage found, and how honestly is its absence told?"""

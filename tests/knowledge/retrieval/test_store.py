@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+
+from knowledge.contracts import AccessRule, SourceItem
+from knowledge.ingest import IngestReport, Quarantined
+from knowledge.service import KnowledgeService
+from knowledge.settings import RetrievalSettings
+from signalbox.errors import Bug, NotFound, UserFault
+from tests.knowledge.retrieval.helpers import ADA, BIKES, CLARA, LEAVE, PAY, WordEmbedder, make_document
+
+EVERYONE = AccessRule(allow=frozenset({"everyone"}))
+
+
+async def _texts(service: KnowledgeService, query: str, who=ADA) -> list[str]:
+    return [hit.chunk.text for hit in (await service.search(who, [query], limit=20)).hits]
+
+
+async def test_what_was_put_is_known_and_found(service: KnowledgeService) -> None:
+    await service.store.put(*LEAVE)
+    known = await service.store.known("docs")
+    assert list(known) == ["file:///leave.md"]
+    entry = known["file:///leave.md"]
+    assert (entry.fingerprint, entry.content_sha256, entry.access) == ("1", LEAVE[0].content_sha256, EVERYONE)
+    assert LEAVE[1][0].text in await _texts(service, "parental leave weeks")
+
+
+async def test_a_change_replaces_passages_and_embeds_only_what_is_new(
+    service: KnowledgeService, embedder: WordEmbedder
+) -> None:
+    await service.store.put(*LEAVE)
+    embedder.asked.clear()
+    changed = make_document("leave.md", ["Parental leave is 26 weeks. It is paid in full.", LEAVE[1][1].text])
+    await service.store.put(*changed)
+    assert all("Sick leave" not in text for text in embedder.asked)
+    found = await _texts(service, "parental sick leave")
+    assert sorted(found) == sorted(chunk.text for chunk in changed[1])
+    assert (await service.check()).green
+
+
+async def test_the_same_text_elsewhere_costs_no_embedding(service: KnowledgeService, embedder: WordEmbedder) -> None:
+    await service.store.put(*make_document("a/leave.md", ["Leave is 20 weeks."], title="Leave"))
+    embedder.asked.clear()
+    await service.store.put(*make_document("b/leave.md", ["Leave is 20 weeks."], title="Leave"))
+    assert embedder.asked == []
+
+
+async def test_a_touch_moves_and_relabels_at_once(service: KnowledgeService) -> None:
+    await service.store.put(*LEAVE)
+    finance = AccessRule(allow=frozenset({"group:finance"}))
+    document_id = LEAVE[0].document_id
+    await service.store.touch(
+        document_id, fingerprint="2", access=finance, document="hr/leave.md", uri="file:///hr/leave.md"
+    )
+    assert await _texts(service, "parental leave", ADA) == []
+    hits = (await service.search(CLARA, ["parental leave"])).hits
+    assert {hit.document.document for hit in hits} == {"hr/leave.md"}
+    assert list(await service.store.known("docs")) == ["file:///hr/leave.md"]
+    assert (await service.check()).green
+
+
+async def test_touching_what_is_not_there_says_so(service: KnowledgeService) -> None:
+    with pytest.raises(NotFound):
+        await service.store.touch("0" * 32, fingerprint="2", access=EVERYONE, document="x", uri="x")
+
+
+async def test_removal_leaves_nothing_behind(tmp_path: Path, embedder: WordEmbedder) -> None:
+    service = await KnowledgeService.open(RetrievalSettings(), tmp_path, embedder)
+    await service.store.put(*make_document("secret.md", ["The zebrafish project starts in May."]))
+    await service.store.put(*BIKES)
+    await service.store.remove(make_document("secret.md", ["x"])[0].document_id)
+    await service.store.remove("0" * 32)
+    assert all("zebrafish" not in text for text in await _texts(service, "zebrafish project"))
+    assert (await service.check()).green
+    await service.close()
+    embedder.asked.clear()
+    again = await KnowledgeService.open(RetrievalSettings(), tmp_path, embedder)
+    await again.store.put(*make_document("secret.md", ["The zebrafish project starts in May."]))
+    await again.close()
+    assert any("zebrafish" in text for text in embedder.asked), "its cached vectors went with it"
+
+
+async def test_the_report_of_a_run_ends_old_quarantine(service: KnowledgeService) -> None:
+    item = SourceItem(
+        source="docs", document="bad.pdf", uri="file:///bad.pdf", fingerprint="1", size_bytes=1, access=EVERYONE
+    )
+    await service.store.quarantine(item, "It is not a PDF.")
+    await service.store.quarantine(item, "It is encrypted.")
+    left_out = (Quarantined(document="bad.pdf", reason="It is encrypted."),)
+    await service.store.finish("docs", IngestReport(source="docs", quarantined=left_out))
+    assert [(entry.document, entry.reason) for entry in await service.store.quarantined("docs")] == [
+        ("bad.pdf", "It is encrypted.")
+    ]
+    await service.store.finish("docs", IngestReport(source="docs", taken=1))
+    assert await service.store.quarantined("docs") == []
+
+
+async def test_a_document_of_another_region_is_refused(service: KnowledgeService) -> None:
+    with pytest.raises(UserFault, match="region 'eu'"):
+        await service.store.put(*make_document("eu.md", ["Only in Europe."], region="eu"))
+
+
+async def test_a_passage_that_is_not_in_the_text_is_refused(service: KnowledgeService) -> None:
+    document, chunks, text = LEAVE
+    with pytest.raises(Bug, match="not what stands at its place"):
+        await service.store.put(document, chunks, text.replace("20", "99"))
+    assert await service.store.known("docs") == {}
+
+
+async def test_sources_count_only_what_one_may_see(service: KnowledgeService) -> None:
+    for parts in (LEAVE, PAY, BIKES):
+        await service.store.put(*parts)
+    assert [(s.name, s.documents) for s in await service.sources(ADA)] == [("docs", 2)]
+    assert [(s.name, s.documents) for s in await service.sources(CLARA)] == [("docs", 3)]
+    assert [d.document for d in await service.documents(ADA)] == ["bikes.md", "leave.md"]
