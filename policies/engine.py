@@ -1,9 +1,10 @@
 """May this principal call this tool? A default-deny engine over rules in YAML.
 
 A rule names tools exactly (`desk__create_ticket`) or a whole reviewed server (`desk__*`), who it is for, its effect
-and its reason. Of the rules that apply: any `forbid` wins; else rules that name the tool exactly beat rules for the
-whole server; among equals `ask` beats `permit`. A rule for a whole server never permits a consequential tool
-(one that is not read-only): that becomes `ask`. No rule: denied, unless the operator approved the very tool.
+and its reason. Of the rules that apply to the principal, any `forbid` wins. Else: a tool that any rule names exactly
+is governed by the rules that name it, and no longer by those for its whole server. Among equals `ask` beats `permit`.
+A rule for a whole server never permits a consequential tool (one that is not read-only): that becomes `ask`.
+No rule at all: denied, unless the operator approved the very tool.
 """
 
 import hashlib
@@ -133,9 +134,11 @@ class ToolPolicy:
         forbidding = [rule for rule in (*named, *general) if rule.effect is Effect.FORBID]
         if forbidding:
             return _verdict(Effect.FORBID, forbidding)
-        if named:
+        if request.tool in self._exact:
             asking = [rule for rule in named if rule.effect is Effect.ASK]
-            return _verdict(Effect.ASK, asking) if asking else _verdict(Effect.PERMIT, named)
+            if asking:
+                return _verdict(Effect.ASK, asking)
+            return _verdict(Effect.PERMIT, named) if named else _denied(request)
         if general:
             asking = [rule for rule in general if rule.effect is Effect.ASK]
             consequential = not request.read_only
@@ -145,8 +148,7 @@ class ToolPolicy:
 
 def _default(request: ToolRequest) -> Verdict:
     if not request.reviewed:
-        reason = f"No rule lets {request.user!r} use {request.tool!r}."
-        return Verdict(effect=Effect.FORBID, rule_ids=("default.deny",), reason=reason)
+        return _denied(request)
     if request.read_only:
         return Verdict(
             effect=Effect.PERMIT, rule_ids=("default.reviewed-read",), reason="The operator approved this tool."
@@ -156,6 +158,11 @@ def _default(request: ToolRequest) -> Verdict:
         rule_ids=("default.reviewed-write",),
         reason="The operator approved this tool; it changes things, so a person confirms each call.",
     )
+
+
+def _denied(request: ToolRequest) -> Verdict:
+    reason = f"No rule lets {request.user!r} use {request.tool!r}."
+    return Verdict(effect=Effect.FORBID, rule_ids=("default.deny",), reason=reason)
 
 
 def _verdict(effect: Effect, rules: Sequence[Rule]) -> Verdict:

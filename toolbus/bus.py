@@ -44,6 +44,7 @@ class KernelToolBus:
         self._check = ArgumentCheck(settings.max_argument_bytes)
         self._approved = ApprovedCalls()
         self._kernel: GovernedKernel | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -72,6 +73,7 @@ class KernelToolBus:
             await bus.close()
             raise
         bus._install()
+        bus._watching = asyncio.create_task(bus._watch_catalogue(), name="tool catalogue")
         return bus
 
     def add_source(self, source: ToolSource) -> None:
@@ -82,6 +84,9 @@ class KernelToolBus:
 
     async def close(self) -> None:
         """Disconnect from every server; when this returns no process that we started is left."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
         await asyncio.gather(*(source.close() for source in self._sources.values()))
 
     async def _build_kernel(self, policy: Policy, approvals: ApprovalDesk, audit: AuditLog) -> None:
@@ -156,7 +161,7 @@ class KernelToolBus:
         return {name: source.status() for name, source in self._sources.items()}
 
     def refresh(self) -> None:
-        """Take note of approvals and revocations made elsewhere (the command line)."""
+        """Take note of approvals and revocations now; those of the command line are noticed by themselves."""
         self._catalogue.reload()
         self._install()
 
@@ -271,6 +276,16 @@ class KernelToolBus:
     def _on_listed(self, source: ToolSource, tools: Sequence[DeclaredTool]) -> None:
         self._catalogue.declare(source.name, tools, auto_approve=source.auto_approve)
         self._install()
+
+    async def _watch_catalogue(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.catalogue_poll_s)
+            try:
+                if self._catalogue.reload():
+                    _log.info("toolbus.catalogue_reloaded")
+                    self._install()
+            except SignalboxError as error:
+                _log.warning("toolbus.catalogue_unreadable", error=str(error))
 
     def _install(self) -> None:
         if self._kernel is None:

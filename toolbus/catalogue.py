@@ -4,13 +4,15 @@ A new or changed tool is not offered until an operator approves it (`signalbox t
 comes from strangers: control and invisible characters are stripped and its length is bounded before anyone sees it.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,7 +68,7 @@ class Catalogue:
     def __init__(self, path: Path, settings: ToolBusSettings | None = None) -> None:
         self._path = path
         self._settings = settings or ToolBusSettings()
-        self._lock = _read_lock(path)
+        self._lock, self._read_at = _read_lock(path)
         self._declared: dict[str, dict[str, ReviewItem]] = {}
         self._auto: set[str] = set()
 
@@ -108,19 +110,23 @@ class Catalogue:
         wanted = [name for pattern in names for name in self._expand(pattern)]
         return self._admit(wanted, "operator")
 
-    def revoke(self, names: Iterable[str]) -> None:
+    def revoke(self, names: Sequence[str]) -> None:
         """Withdraw an approval; the tool is not offered from now on."""
         for name in names:
             if name not in self._lock.tools:
                 raise NotFound(f"The tool {name!r} is not approved.")
-            del self._lock.tools[name]
-        self._store()
+        with self._updating():
+            for name in names:
+                self._lock.tools.pop(name, None)
         self._refresh()
 
-    def reload(self) -> None:
-        """Read the lock file again: the command line approved or revoked something meanwhile."""
-        self._lock = _read_lock(self._path)
+    def reload(self) -> bool:
+        """Read the lock file again if another process changed it (the command line); says whether it did."""
+        if _stamp(self._path) == self._read_at:
+            return False
+        self._lock, self._read_at = _read_lock(self._path)
         self._refresh()
+        return True
 
     def _refresh(self) -> None:
         for items in self._declared.values():
@@ -141,23 +147,35 @@ class Catalogue:
         return [pattern]
 
     def _admit(self, names: Sequence[str], by: Literal["release", "operator"]) -> list[ToolSpec]:
-        admitted: list[ToolSpec] = []
-        for name in names:
-            server = name.partition("__")[0]
-            item = self._declared[server][name]
-            if item.state == "changed":
-                _log.info("tool.pin_changed", tool=name, approved_by=by)
-            self._lock.tools[name] = PinnedTool(
-                pin=item.spec.pin,
-                approved_at=datetime.now(UTC).isoformat(timespec="seconds"),
-                approved_by=by,
-                description=item.spec.description,
-            )
-            self._declared[server][name] = ReviewItem(item.spec, "approved")
-            admitted.append(item.spec)
-        if admitted:
+        if not names:
+            return []
+        with self._updating():
+            return [self._pin(name, by) for name in names]
+
+    def _pin(self, name: str, by: Literal["release", "operator"]) -> ToolSpec:
+        server = name.partition("__")[0]
+        item = self._declared[server][name]
+        if item.state == "changed":
+            _log.info("tool.pin_changed", tool=name, approved_by=by)
+        self._lock.tools[name] = PinnedTool(
+            pin=item.spec.pin,
+            approved_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            approved_by=by,
+            description=item.spec.description,
+        )
+        self._declared[server][name] = ReviewItem(item.spec, "approved")
+        return item.spec
+
+    @contextmanager
+    def _updating(self) -> Iterator[None]:
+        # Another process may approve at the same time: read, change and write under one lock.
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.with_suffix(".mutex").open("a") as mutex:
+            fcntl.flock(mutex, fcntl.LOCK_EX)
+            self._lock, _ = _read_lock(self._path)
+            yield
             self._store()
-        return admitted
+            self._read_at = _stamp(self._path)
 
     def _inspect(self, server: str, tools: Sequence[DeclaredTool]) -> dict[str, ReviewItem]:
         items: dict[str, ReviewItem] = {}
@@ -206,7 +224,6 @@ class Catalogue:
         return ""
 
     def _store(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         self._lock.tools = dict(sorted(self._lock.tools.items()))
         with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as draft:
             draft.write(self._lock.model_dump_json(indent=2) + "\n")
@@ -247,11 +264,20 @@ def clean_text(text: str, max_chars: int) -> str:
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 
 
-def _read_lock(path: Path) -> _LockFile:
-    if not path.exists():
-        return _LockFile()
+def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        return _LockFile.model_validate_json(path.read_text(encoding="utf-8"))
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_mtime_ns, status.st_ino
+
+
+def _read_lock(path: Path) -> tuple[_LockFile, tuple[int, int] | None]:
+    stamp = _stamp(path)
+    if stamp is None:
+        return _LockFile(), None
+    try:
+        return _LockFile.model_validate_json(path.read_text(encoding="utf-8")), stamp
     except ValidationError as error:
         fault = error.errors()[0]
         raise UserFault(

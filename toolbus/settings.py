@@ -65,4 +65,5 @@ class ToolBusSettings(BaseModel):
     max_offered_tools: int = Field(default=20, ge=1, description="Above this, only the relevant tools are offered.")
     max_description_chars: int = Field(default=1500, ge=100)
     max_schema_bytes: int = Field(default=32 * 1024, ge=1024)
+    catalogue_poll_s: float = Field(default=2, gt=0, description="How soon an approval on the command line counts.")
     token_ttl_s: float = Field(default=120, gt=0)

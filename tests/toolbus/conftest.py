@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+import toolbus.kernel  # noqa: F401 - heavy to import: not on the clock of the first test
 from tests.toolbus.world import World
 
 
