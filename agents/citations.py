@@ -26,7 +26,7 @@ class Citations:
 
     def resolve(self, text: str) -> str:
         """`text` with known references as `[n]`, without unknown ones and without numbers that a model made up."""
-        text = _NUMBERED.sub("", text)
+        text = _NUMBERED.sub(_without_number, text)
         pieces: list[str] = []
         position = 0
         for match in _GROUP.finditer(text):
@@ -56,3 +56,9 @@ class Citations:
             self._numbers[ref] = len(self._numbers) + 1
             self._quotes[ref] = self._evidence.quote(ref, self._claim)
         return self._numbers[ref]
+
+
+def _without_number(match: re.Match[str]) -> str:
+    """Nothing, but for the space before a real citation that follows."""
+    follows = match.string[match.end() : match.end() + 1]
+    return match[0][: match[0].index("[")] if follows == "[" else ""

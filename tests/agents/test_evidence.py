@@ -96,18 +96,11 @@ def test_what_failed_is_no_evidence():
     assert ledger(ToolOutcome("x", "error", "Broken."), ToolOutcome("x", "denied", "No.")).report({}, "") == ()
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(["ref", "text", "score", "page", "uri", "evidence", "heading"]), inner, max_size=5
-            )
-        ),
-        max_leaves=12,
-    )
-)
+FIELDS = st.sampled_from(["ref", "text", "score", "page", "uri", "evidence", "heading"])
+SCALARS = st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9)
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner), max_leaves=12))
 def test_no_shape_of_a_third_partys_result_breaks_the_run(structured):
     kept = Evidence()
     kept.add(ToolOutcome("other__tool", "ok", json.dumps(structured), {"evidence": [structured]}))

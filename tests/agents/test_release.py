@@ -21,16 +21,16 @@ A = "aaaaaaaa"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 TEXT = (
     "The northern region grew by 12 percent. Costs stayed flat, says the controller [#aaaaaaaa]. Cards such as\n"
-    "4111 1111 1111 1111 are masked, and so is DE89 3704 0044 0532 0130 00 here. ![chart](https://evil.example/x.png?d=1) "
-    "See [the wiki](https://wiki.larkspur.example/a) and [this](https://evil.example/?q=secret). Unknown [#cccccccc]. "
+    "4111 1111 1111 1111 are masked, and so is DE89 3704 0044 0532 0130 00 here. "
+    "![chart](https://evil.example/x.png?d=1) See [the wiki](https://wiki.larkspur.example/a) "
+    "and [this](https://evil.example/?q=secret). Unknown [#cccccccc]. "
     "- a list\n- of things\n\nThe key is sk-proj-abcdefghijklmnop0123456789. Token " + JWT + " ends it."
 )
 
 
 def reviewer(**more):
-    return Reviewer(
-        ReviewSettings(allowed_hosts=("ok.example", "*.ours.example")), canary=CANARY, protected=[PROTECTED], **more
-    )
+    settings = ReviewSettings(allowed_hosts=("ok.example", "*.ours.example"))
+    return Reviewer(settings, canary=CANARY, protected=[PROTECTED], **more)
 
 
 async def let_out(text, chunks=None, **more):
@@ -72,9 +72,12 @@ async def test_any_chunking_gives_the_same_text(data):
 
 
 PIECES = st.sampled_from(
-    ["A word. ", "Two\nlines ", "[", "](", ")", "![x](https://evil.example/", "4111 1111 ", "1111 1111. ", "<img src=", ">",
-     "\n\n", "[#aaaaaaaa]", "sk-proj-abcdefghijkl", "mnopqrstuvwxyz0123 ", "Ü…! ", "\u200b", "e\u200d", "。", " 7", "x" * 700, "NO_ANSWER "]
-)  # fmt: skip
+    [
+        *("A word. ", "Two\nlines ", "[", "](", ")", "![x](https://evil.example/", "4111 1111 ", "1111 1111. "),
+        *("<img src=", ">", "\n\n", "[#aaaaaaaa]", "sk-proj-abcdefghijkl", "mnopqrstuvwxyz0123 ", "Ü…! ", "\u200b"),
+        *("e\u200d", "。", " 7", "x" * 700, "NO_ANSWER "),
+    ]
+)
 
 
 @given(st.lists(PIECES, max_size=14), st.data())
@@ -120,14 +123,14 @@ async def test_reciting_the_prompts_is_withheld_also_across_sentences():
     assert "reference" not in release.text
 
 
-async def test_no_answer_is_a_flag_and_not_a_word_of_the_answer():
-    for text in (
-        "NO_ANSWER The wiki does not say.",
-        "**NO_ANSWER**: The wiki does not say.",
-        "NO_ANSWER\nThe wiki does not say.",
-    ):
-        release = await let_out(text, list(text))
-        assert (release.text, release.declined) == ("The wiki does not say.", True)
+@pytest.mark.parametrize("mark", ["NO_ANSWER ", "**NO_ANSWER**: ", "NO_ANSWER\n", "NO_ANSWER: ", "\n NO_ANSWER - "])
+async def test_no_answer_is_a_flag_and_not_a_word_of_the_answer(mark):
+    text = f"{mark}The wiki does not say."
+    release = await let_out(text, list(text))
+    assert (release.text, release.declined) == ("The wiki does not say.", True)
+
+
+async def test_no_answer_in_the_middle_of_an_answer_is_only_taken_out():
     release = await let_out("It is 3. NO_ANSWER for the rest.")
     assert (release.text, release.declined) == ("It is 3. for the rest.", False)
 
@@ -159,34 +162,28 @@ class Opinion:
         return self.verdict
 
 
+WITHHELD = "[Withheld: this part of the answer held {}.]"
+
+
 async def test_a_judge_can_only_tighten():
-    assert (
-        await let_out("Fine. Yes.", judge=Opinion(Verdict("withhold", "", "harm")))
-    ).text == "[Withheld: this part of the answer held harm.]"
+    refused = await let_out("Fine. Yes.", judge=Opinion(Verdict("withhold", "", "harm")))
+    assert refused.text == WITHHELD.format("harm")
     masked = await let_out("Key sk-proj-abcdefghijklmnop0123456789.", judge=Opinion(Verdict("release", "anything")))
     assert masked.text == "Key [secret removed]."
-    assert (await let_out("Fine.", judge=Opinion(RuntimeError()))).withheld
+
+
+async def test_a_judge_that_breaks_withholds():
+    broken = await let_out("Fine.", judge=Opinion(RuntimeError()))
+    assert broken.text == WITHHELD.format("something that could not be judged")
 
 
 def test_only_the_release_makes_answer_segments():
     root = Path(agents.__file__).parent.parent
-    makers = []
-    for package in (
-        "agents",
-        "gateway",
-        "a2a/a2a_bridge",
-        "mcp_servers",
-        "runs",
-        "conversations",
-        "toolbus",
-        "signalbox",
-    ):
-        for path in (root / package).rglob("*.py"):
-            tree = ast.parse(path.read_text())
-            if any(
-                isinstance(node, ast.Call)
-                and getattr(node.func, "id", getattr(node.func, "attr", "")) == "AnswerSegment"
-                for node in ast.walk(tree)
-            ):
-                makers.append(path.relative_to(root).as_posix())
-    assert makers == ["agents/release.py"]
+    packages = ("agents", "gateway", "a2a/a2a_bridge", "mcp_servers", "runs", "conversations", "toolbus", "signalbox")
+    paths = [path for package in packages for path in (root / package).rglob("*.py")]
+    assert [path.relative_to(root).as_posix() for path in paths if makes_segments(path)] == ["agents/release.py"]
+
+
+def makes_segments(path):
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    return any(getattr(called, "id", getattr(called, "attr", "")) == "AnswerSegment" for called in calls)
