@@ -14,7 +14,7 @@ class EmbeddedSettings(BaseModel):
     max_embedded_units: int = Field(
         default=28, ge=4, description="Sentences of one call that are embedded, best first."
     )
-    max_points: int = Field(default=4, ge=1, description="Sentences or points of one answer.")
+    max_points: int = Field(default=5, ge=1, description="Sentences or points of one answer.")
     max_list_chars: int = Field(default=1800, ge=100, description="Longest list that is kept whole in an answer.")
     max_table_rows: int = Field(default=10, ge=1, description="Rows of a result shown as a table.")
     max_parallel_calls: int = Field(default=4, ge=1, description="Tool calls of one reply.")

@@ -2,17 +2,15 @@
 
 import asyncio
 import math
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from inference.embedded.compose.evidence import Evidence, Passage
-from inference.embedded.compose.questions import AnswerType, answer_types
 from inference.embedded.compose.render import Point, render
-from inference.embedded.compose.scoring import Lexical, Scores, combine, lexical_scores
-from inference.embedded.compose.units import Unit, units_of
+from inference.embedded.compose.scoring import Lexical, combine, lexical_scores
+from inference.embedded.compose.selection import select
+from inference.embedded.compose.units import Unit, meaning_of, units_of
 from inference.embedded.intents import Intent, clean, split_intents
 from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.text import clip
@@ -53,16 +51,15 @@ class PassageComposer:
         reading = await asyncio.to_thread(self._read, question, evidence)
         if not reading.units:
             return Answer(refusal(question), 0.0, declined=True)
-        texts = [clip(_bare(reading.units[i].text), 400) for i in reading.shortlist]
-        asked = [intent.whole for intent in reading.intents]
-        vectors = await self._vectors.embed([*asked, *texts])
+        texts = [meaning_of(reading.units[i]) for i in reading.shortlist]
+        vectors = await self._vectors.embed([*(intent.whole for intent in reading.intents), *texts])
         return await asyncio.to_thread(self._compose, question, reading, vectors, evidence.answerable)
 
     def _read(self, question: str, evidence: Evidence) -> _Reading:
         units = units_of(evidence.passages)
         intents = split_intents(clean(question), limit=4)
         lexical = [lexical_scores(intent.whole, units, evidence.passages) for intent in intents]
-        each = max(4, self._settings.max_embedded_units // len(intents))
+        each = max(6, self._settings.max_embedded_units // len(intents))
         shortlist = sorted({i for scores in lexical for i in scores.shortlist(each)})
         return _Reading(evidence.passages, units, intents, lexical, shortlist)
 
@@ -71,52 +68,31 @@ class PassageComposer:
         asked, held = vectors[:count], vectors[count:]
         before = _before(reading, held)
         points: list[Point] = []
-        best = -1.0
+        surest = 0.0
         for lexical, vector in zip(reading.lexical, asked, strict=True):
             scores = combine(lexical, vector, reading.shortlist, held, before)
-            best = max(best, float(scores.confidence.max()))
-            limit = max(2, self._settings.max_points // count)
-            chosen = _select(scores, limit)
-            points.extend(self._points(lexical.question, reading, scores, chosen))
-        confidence = _certainty(best, answerable)
-        if confidence < self._settings.decline_below:
-            return Answer(refusal(question), confidence, declined=True)
-        return Answer(render(points, reading.passages), confidence)
+            surest = max(surest, certainty(float(scores.fit.max()), lexical.covered, answerable))
+            limit = max(3, self._settings.max_points // count)
+            room = self._settings.max_list_chars
+            points += select(lexical.question, reading.units, scores, limit=limit, max_list_chars=room)
+        if surest < self._settings.decline_below:
+            return Answer(refusal(question), surest, declined=True)
+        return Answer(render(points, reading.passages), surest)
 
-    def _points(self, question: str, reading: _Reading, scores: Scores, chosen: Sequence[int]) -> list[Point]:
-        types = answer_types(question)
-        points: list[Point] = []
-        for rank, index in enumerate(chosen):
-            unit = reading.units[index]
-            members = [i for i, each in enumerate(reading.units) if each.block == unit.block]
-            if unit.kind == "item" and self._keep_whole(types, reading, members, first=rank == 0):
-                points.append(
-                    Point(unit.passage, tuple(members), unit.lead, tuple(reading.units[i].text for i in members))
-                )
-            else:
-                lead = unit.lead if unit.kind == "item" else ""
-                points.append(Point(unit.passage, (index,), lead, (unit.text,)))
-        return points
 
-    def _keep_whole(
-        self, types: frozenset[AnswerType], reading: _Reading, members: Sequence[int], *, first: bool
-    ) -> bool:
-        size = sum(len(reading.units[i].text) for i in members)
-        if "steps" in types and first:
-            return size <= self._settings.max_list_chars
-        return size <= self._settings.max_list_chars // 3
+def certainty(fit: float, covered: float, answerable: float | None) -> float:
+    """How likely the evidence holds an answer, 0..1: the best unit's fit, the question's words that occur at all,
+    and what the search itself thinks."""
+    own = 1.4 * (fit - 1.6) + 1.5 * (covered - 0.5)
+    if answerable is not None:
+        own += 0.5 * (math.log(max(answerable, 1e-3) / max(1 - answerable, 1e-3)) + 2)
+    return 1 / (1 + math.exp(-own))
 
 
 def refusal(question: str) -> str:
     """The reply that the contract asks for when the evidence holds no answer."""
     about = clip(clean(question).rstrip("?.! "), 160)
     return f"NO_ANSWER The documents and data found do not say: {about}." if about else "NO_ANSWER Nothing was asked."
-
-
-def _select(scores: Scores, limit: int) -> list[int]:
-    order = np.argsort(-scores.total, kind="stable")
-    best = scores.total[order[0]]
-    return [int(i) for i in order[:limit] if scores.total[i] >= 0.55 * best]
 
 
 def _before(reading: _Reading, held: Vectors) -> Vectors:
@@ -128,14 +104,3 @@ def _before(reading: _Reading, held: Vectors) -> Vectors:
         if previous is not None and reading.units[index - 1].passage == reading.units[index].passage:
             before[row] = held[previous]
     return before
-
-
-def _certainty(confidence: float, answerable: float | None) -> float:
-    own = 1 / (1 + math.exp(-6 * (confidence - 1.0)))
-    return own if answerable is None else (own + answerable) / 2
-
-
-def _bare(text: str) -> str:
-    """Without markup that means nothing to an embedder."""
-    text = re.sub(r"\]\([^)\s]*\)", "]", text)
-    return re.sub(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+|[*_`\[\]#|]+", " ", text).strip() or text

@@ -1,10 +1,14 @@
-"""Writes chosen units down: verbatim, in order, merged where they stand side by side, each with its citation."""
+"""Writes chosen units down: verbatim, merged where they stand side by side, each with its citation."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from inference.embedded.compose.evidence import Passage
+from inference.embedded.compose.units import ITEM
+
+PointKind = Literal["sentence", "item", "row", "code", "list"]
 
 
 @dataclass(frozen=True)
@@ -15,39 +19,49 @@ class Point:
     members: tuple[int, ...]
     lead: str
     texts: tuple[str, ...]
+    kind: PointKind = "sentence"
 
 
 def render(points: Sequence[Point], passages: Sequence[Passage]) -> str:
-    """The text of the answer; repeats are dropped, neighbours merged."""
-    shown: set[int] = set()
-    lines: list[str] = []
+    """The text of the answer; repeats are dropped, neighbouring sentences merged."""
+    said: set[str] = set()
+    parts: list[str] = []
     for point in _merged(points):
-        fresh = [text for member, text in zip(point.members, point.texts, strict=True) if member not in shown]
-        if fresh:
-            shown.update(point.members)
-            lines.append(_write(point, fresh, f"[#{passages[point.passage].ref}]"))
-    return "\n\n".join(lines)
+        texts = [text for text in point.texts if _key(text) not in said]
+        said.update(map(_key, point.texts))
+        if texts and any(re.search(r"\w", text) for text in texts):
+            parts.append(_write(point, texts, f"[#{passages[point.passage].ref}]"))
+    return "\n\n".join(parts)
 
 
 def _write(point: Point, texts: Sequence[str], citation: str) -> str:
-    if len(texts) > 1 and _ITEM.match(texts[0]):
-        body = "\n".join(f"{text.rstrip()} {citation}" for text in texts)
-        return f"{point.lead}\n{body}" if point.lead else body
-    if point.lead and _ITEM.match(texts[0]):
-        item = _ITEM.sub("", texts[0])
-        return f"{point.lead} {item} {citation}" if point.lead.rstrip("*_ ").endswith(":") else f"{item} {citation}"
-    return " ".join(f"{_ITEM.sub('', text).strip()} {citation}" for text in texts)
+    match point.kind:
+        case "list":
+            lines = [point.lead] if point.lead else []
+            lines += [text if text.rstrip(" *_").endswith(":") else f"{_bulleted(text)} {citation}" for text in texts]
+            return "\n".join(lines)
+        case "item":
+            item = ITEM.sub("", texts[0]).strip()
+            introduces = point.lead.rstrip(" *_").endswith(":")
+            return f"{point.lead} {item} {citation}" if introduces else f"{item} {citation}"
+        case "row":
+            return "\n".join(f"- {text} {citation}" for text in texts)
+        case "code":
+            return f"{texts[0]}\n{citation}"
+        case _:
+            return " ".join(f"{text.strip()} {citation}" for text in texts)
 
 
-_ITEM = re.compile(r"^\s*(?:[-*+•▪◦‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+")
+def _bulleted(text: str) -> str:
+    return text.rstrip() if ITEM.match(text) else f"- {text.strip()}"
 
 
 def _merged(points: Sequence[Point]) -> list[Point]:
-    """Sentences that stand side by side in their passage become one point, in reading order."""
+    """Sentences or rows that stand side by side in their passage become one point, in reading order."""
     merged: list[Point] = []
     for point in points:
         for at, other in enumerate(merged):
-            if other.passage == point.passage and _touch(other, point):
+            if point.kind == other.kind and point.kind in ("sentence", "row") and _touch(other, point):
                 merged[at] = _join(other, point)
                 break
         else:
@@ -56,12 +70,14 @@ def _merged(points: Sequence[Point]) -> list[Point]:
 
 
 def _touch(first: Point, second: Point) -> bool:
-    if (len(first.members) > 1 and first.lead) or (len(second.members) > 1 and second.lead):
-        return bool(set(first.members) & set(second.members))
-    return any(abs(a - b) <= 1 for a in first.members for b in second.members)
+    return first.passage == second.passage and any(abs(a - b) <= 1 for a in first.members for b in second.members)
 
 
 def _join(first: Point, second: Point) -> Point:
     pairs = dict(zip((*first.members, *second.members), (*first.texts, *second.texts), strict=True))
     members = tuple(sorted(pairs))
-    return Point(first.passage, members, first.lead or second.lead, tuple(pairs[member] for member in members))
+    return Point(first.passage, members, "", tuple(pairs[member] for member in members), first.kind)
+
+
+def _key(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))

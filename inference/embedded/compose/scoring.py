@@ -1,6 +1,7 @@
-"""Scores every unit of the evidence against a question: meaning, words, neighbourhood, shape.
+"""Scores every unit of the evidence against a question: meaning, words, surroundings, shape.
 
-The weights were fitted on public question sets (evals/README.md, "embedded engine"), not on any demo.
+The weights were fitted by listwise softmax regression on public question sets (evals/README.md, "Embedded engine"):
+what stands around a sentence tells as much as the sentence, and a heading is part of what its sentences mean.
 """
 
 from collections import defaultdict
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 from inference.embedded.compose.evidence import Passage
 from inference.embedded.compose.questions import answer_types, fits
 from inference.embedded.compose.units import Unit
-from inference.embedded.text import Rarity, bigram_share, key_stems, stems
+from inference.embedded.text import Rarity, key_stems, stems
 from inference.embedded.vectors import Vectors
 
-FEATURES = ("cosine", "window", "overlap", "nearby", "bigram", "shape", "passage", "heading", "rank")
-WEIGHTS = np.array([1.0, 0.3, 0.5, 0.2, 0.2, 0.15, 0.3, 0.1, 0.0])
-_CONFIDENCE = [FEATURES.index(name) for name in ("cosine", "window", "overlap", "nearby", "bigram", "shape")]
+Table = NDArray[np.float64]
+
+FEATURES = ("cosine", "window", "overlap", "nearby", "shape", "passage", "asks")
+WEIGHTS = np.array([1.0, 0.75, 0.9, 1.0, 0.5, 0.7, -1.0])
+CERTAIN = np.array([1.0, 0.75, 0.9, 1.0, 0.5, 0.0, 0.0])
 
 
 @dataclass(frozen=True)
@@ -26,12 +29,21 @@ class Lexical:
     """What words alone say about one question and all units; `table` has a row for each unit."""
 
     question: str
-    table: NDArray[np.float64]
+    table: Table
+    covered: float
 
     def shortlist(self, count: int) -> list[int]:
         """The units worth embedding, in reading order."""
         rough = self.table @ WEIGHTS
         return sorted(np.argsort(-rough, kind="stable")[:count].tolist())
+
+
+@dataclass(frozen=True)
+class Scores:
+    """For each unit its score among the others, and how well it fits whatever the others are."""
+
+    total: Table
+    fit: Table
 
 
 def lexical_scores(question: str, units: Sequence[Unit], passages: Sequence[Passage]) -> Lexical:
@@ -49,38 +61,27 @@ def lexical_scores(question: str, units: Sequence[Unit], passages: Sequence[Pass
             0.0,
             rarity.overlap(wanted, held[i]),
             rarity.overlap(wanted, nearby[i] | set(context[i])),
-            bigram_share(wanted, held[i]),
             fits(types, question, unit.text),
             passages[unit.passage].score / best,
-            rarity.overlap(wanted, context[i]),
-            1 / (1 + unit.passage),
+            float(unit.text.rstrip(" *_").endswith("?")),
         ]
         for i, unit in enumerate(units)
     ]
-    return Lexical(question, np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES)))
+    known: set[str] = set().union(*nearby, *context)
+    covered = sum(stem in known for stem in set(wanted)) / max(1, len(set(wanted)))
+    return Lexical(question, np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES)), covered)
 
 
-def combine(lexical: Lexical, question: Vectors, chosen: Sequence[int], units: Vectors, leads: Vectors) -> "Scores":
-    """Adds meaning for the shortlisted units; `leads` holds the vector of what stands before each of them."""
+def combine(lexical: Lexical, question: Vectors, chosen: Sequence[int], units: Vectors, before: Vectors) -> Scores:
+    """Adds meaning for the shortlisted units; `before` holds the vector of what stands before each of them."""
     table = lexical.table.copy()
-    windows = units + leads
+    windows = units + before
     windows /= np.maximum(np.linalg.norm(windows, axis=1, keepdims=True), 1e-6)
     table[list(chosen), 0] = units @ question
     table[list(chosen), 1] = windows @ question
-    total = table @ WEIGHTS
-    out = np.ones(len(total), dtype=bool)
-    out[list(chosen)] = False
-    total[out] = -1.0
-    confidence = table[:, _CONFIDENCE] @ WEIGHTS[_CONFIDENCE]
-    return Scores(total, np.where(out, -1.0, confidence))
-
-
-@dataclass(frozen=True)
-class Scores:
-    """For each unit: its score among the others, and how sure it is to answer at all."""
-
-    total: NDArray[np.float64]
-    confidence: NDArray[np.float64]
+    left_out = np.ones(len(table), dtype=bool)
+    left_out[list(chosen)] = False
+    return Scores(np.where(left_out, -9.0, table @ WEIGHTS), np.where(left_out, -9.0, table @ CERTAIN))
 
 
 def _neighbours(units: Sequence[Unit], held: Sequence[Sequence[str]]) -> list[set[str]]:

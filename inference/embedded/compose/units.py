@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from inference.embedded.compose.evidence import Passage
-from inference.embedded.text import sentences
+from inference.embedded.text import clip, sentences
 
+MAX_MEANING_CHARS = 400
 UnitKind = Literal["sentence", "item", "row", "code"]
 
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
-_ITEM = re.compile(r"^(\s*)(?:[-*+•▪◦‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
+ITEM = re.compile(r"^(\s*)(?:[-*+•▪◦‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _ROW = re.compile(r"^\s*\|.*\|\s*$")
 _RULE = re.compile(r"^[\s|:\-+=]+$")
@@ -46,13 +47,30 @@ def units_of(passages: Sequence[Passage]) -> list[Unit]:
         for block in _blocks(passage.text):
             heading = block.heading or passage.heading.rsplit(" › ", 1)[-1]
             for piece in block.pieces:
-                if re.search(r"\w", piece):
+                if re.search(r"\w", piece) and not _is_title(piece, passage):
                     introduced = lead if block.kind != "sentence" else ""
                     units.append(Unit(piece, block.kind, index, block_number, len(units), introduced, heading))
             if block.kind == "sentence" and block.pieces:
                 lead = block.pieces[-1]
             block_number += 1
     return units
+
+
+def meaning_of(unit: Unit) -> str:
+    """The unit as an embedder should see it: under its heading, after what introduces it, without markup."""
+    parts = [f"{unit.heading}:" if unit.heading else "", _bare(unit.lead), _bare(unit.text)]
+    return clip(" ".join(part for part in parts if part), MAX_MEANING_CHARS)
+
+
+def _bare(text: str) -> str:
+    text = re.sub(r"\]\([^)\s]*\)", "]", text)
+    return re.sub(r"\s+", " ", re.sub(r"^\s*(?:[-*+•]|\d{1,3}[.)])\s+|[*_`\[\]#|]+", " ", text)).strip()
+
+
+def _is_title(piece: str, passage: Passage) -> bool:
+    """Whether a line only repeats a heading of its passage."""
+    line = piece.strip(" #*_:").lower()
+    return line in {part.strip(" #*_:").lower() for part in (passage.title, *passage.heading.split(" › "))}
 
 
 def _blocks(text: str) -> Iterator[_Block]:
@@ -72,7 +90,7 @@ def _blocks(text: str) -> Iterator[_Block]:
             yield _Block("code", ("\n".join(lines[at : end + 1]),), heading)
             at = end + 1
         else:
-            read = _table if _ROW.match(line) else _list if _ITEM.match(line) else _paragraph
+            read = _table if _ROW.match(line) else _list if ITEM.match(line) else _paragraph
             block, at = read(lines, at, heading)
             yield block
 
@@ -102,11 +120,11 @@ def _list(lines: list[str], at: int, heading: str) -> tuple[_Block, int]:
     items: list[str] = []
     while at < len(lines):
         line = lines[at]
-        if _ITEM.match(line):
+        if ITEM.match(line):
             items.append(line.rstrip())
         elif not line.strip():
             following = next((each for each in lines[at + 1 :] if each.strip()), "")
-            if not (_ITEM.match(following) or following.startswith(("   ", "\t"))):
+            if not (ITEM.match(following) or following.startswith(("   ", "\t"))):
                 break
         elif _HEADING.match(line) or _ROW.match(line) or _FENCE.match(line):
             break
@@ -127,4 +145,4 @@ def _paragraph(lines: list[str], at: int, heading: str) -> tuple[_Block, int]:
 
 
 def _starts_other(line: str) -> bool:
-    return any(pattern.match(line) for pattern in (_HEADING, _ITEM, _FENCE, _ROW))
+    return any(pattern.match(line) for pattern in (_HEADING, ITEM, _FENCE, _ROW))
