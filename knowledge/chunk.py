@@ -45,6 +45,7 @@ def chunk_document(
     text = document.text
     chunks: list[Chunk] = []
     for section in sections(document.blocks):
+        headings = next((block.headings for block in section if block.kind != "heading"), section[-1].headings)
         for start, end in _spans(text, section, max_tokens, count_tokens):
             inside = [block for block in section if block.start < end and block.end > start]
             body = text[start:end]
@@ -57,7 +58,7 @@ def chunk_document(
                     start=start,
                     end=end,
                     kind=_kind(inside, start, end),
-                    headings=section[-1].headings,
+                    headings=headings,
                     page=inside[0].page,
                     language=document.language,
                 )

@@ -51,6 +51,7 @@ _TABLE = _SPACES | _LINES | _INVISIBLE | _BULLETS | _LETTERS
 _JOINER = re.compile(
     "(?<![\u0600-\u1fff\u2190-\U0003ffff])[\u200c\u200d]|[\u200c\u200d](?![\u0600-\u1fff\u2190-\U0003ffff])"
 )
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 _PAGE_NUMBER = re.compile(r"^(?:page\s+)?[-–]?\s*\d{1,4}\s*[-–]?(?:\s*(?:/|of|von|de|sur)\s*\d{1,4})?$", re.I)
 _BOILERPLATE_SHARE = 0.5
@@ -61,7 +62,7 @@ def clean_text(text: str) -> str:
 
     NFKC is applied only where it loses nothing (ligatures, full-width and mathematical letters): m² stays m².
     """
-    if text.isascii() and not any(ord(character) < 32 and character not in "\n\t" for character in text):
+    if text.isascii() and not _CONTROL.search(text):
         return text
     text = unicodedata.normalize("NFC", text).translate(_TABLE)
     return unicodedata.normalize("NFC", _PRIVATE.sub("", _JOINER.sub("", text)))
@@ -83,31 +84,38 @@ def clean_pieces(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def drop_page_furniture(pieces: Sequence[Piece]) -> list[Piece]:
-    """Without the first and last lines that repeat over the pages, and without page numbers."""
+    """Without page numbers, and with lines that repeat at the edges of pages only where they stand first."""
     pages: dict[int, list[int]] = {}
     for index, piece in enumerate(pieces):
         if piece.page is not None:
             pages.setdefault(piece.page, []).append(index)
-    edges: Counter[str] = Counter()
-    for indexes in pages.values():
-        edges.update({_shape(pieces[index].text) for index in _edge(indexes)})
+    if len(pages) < 2:
+        return list(pieces)
+    at_edge = [index for indexes in pages.values() for index in _edge(indexes) if _may_be_furniture(pieces[index])]
+    counts = Counter(_shape(pieces[index]) for index in at_edge)
     enough = max(3, int(len(pages) * _BOILERPLATE_SHARE))
-    dropped = {
-        index
-        for indexes in pages.values()
-        for index in _edge(indexes)
-        if len(pages) > 1
-        and (edges[_shape(pieces[index].text)] >= enough or _PAGE_NUMBER.match(pieces[index].text.strip()))
-    }
+    seen: set[str] = set()
+    dropped: set[int] = set()
+    for index in at_edge:
+        shape = _shape(pieces[index])
+        if _PAGE_NUMBER.match(pieces[index].text.strip()) or (counts[shape] >= enough and shape in seen):
+            dropped.add(index)
+        seen.add(shape)
     return [piece for index, piece in enumerate(pieces) if index not in dropped]
 
 
-def _edge(indexes: Sequence[int]) -> set[int]:
-    return {*indexes[:2], *indexes[-2:]} if len(indexes) > 4 else {indexes[0], indexes[-1]}
+def _edge(indexes: Sequence[int]) -> list[int]:
+    return sorted({*indexes[:2], *indexes[-2:]}) if len(indexes) > 4 else sorted({indexes[0], indexes[-1]})
 
 
-def _shape(text: str) -> str:
-    return re.sub(r"\d+", "#", " ".join(text.split())).lower()[:200]
+def _may_be_furniture(piece: Piece) -> bool:
+    return piece.kind in {"prose", "heading"} and len(piece.text) < 150
+
+
+def _shape(piece: Piece) -> str:
+    """What stays the same from page to page: a heading as it is, a line of prose but for its figures."""
+    text = " ".join(piece.text.split()).lower()
+    return text if piece.kind == "heading" else re.sub(r"\d+", "#", text)
 
 
 def _squeeze(line: str, *, keep_indent: bool) -> str:

@@ -12,9 +12,9 @@ _STOP_WORDS = {
     "de": "der die und in den von zu das mit sich des auf für ist im dem nicht ein eine als auch es an werden aus "
     "er hat dass sie nach wird bei einer um am sind noch wie einem über einen so zum war haben nur oder aber "
     "vor zur bis mehr durch man sein wurde wenn kann ihre wir ich ihr uns bitte müssen sollte",
-    "fr": "de la le et les des en un du une que est pour qui dans a par plus pas au sur ne se ce il sont la ou avec "
-    "son aux mais comme on nous vous cette été leur ses être fait sans peut ont aussi elle tous deux même ces "
-    "entre chez",
+    "fr": "à l d qu n c de la le et les des en un du une que est pour qui dans a par plus pas au sur ne se ce il "
+    "sont la ou avec son aux mais comme on nous vous cette été leur ses être fait sans peut ont aussi elle "
+    "tous deux même ces entre chez",
     "nl": "de van een het en in is dat op te voor met zijn die niet aan er om ook als dan maar bij door worden naar "
     "uit heeft hij nog wordt tot je ze deze over kan wel geen hun was meer of moet wij we u onze",
     "es": "de la que el en y a los se del las un por con no una su para es al lo como más o pero sus le ha me si "

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib
-from dataclasses import asdict
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -83,7 +82,7 @@ def finish(draft: Draft, name: str, limits: Limits) -> dict[str, Any]:
     return {
         "title": known.title,
         "text": text,
-        "blocks": [asdict(block) for block in blocks],
+        "blocks": [block.fields() for block in blocks],
         "media_type": draft.media_type,
         "language": known.language,
         "modified": known.modified,

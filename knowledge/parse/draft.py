@@ -73,6 +73,16 @@ class Placed:
     headings: tuple[str, ...]
     page: int | None
 
+    def fields(self) -> dict[str, object]:
+        """As JSON has it."""
+        return {
+            "kind": self.kind,
+            "start": self.start,
+            "end": self.end,
+            "headings": self.headings,
+            "page": self.page,
+        }
+
 
 def assemble(pieces: Iterable[Piece]) -> tuple[str, list[Placed]]:
     """One text with a blank line between pieces, and where each stands below which headings."""

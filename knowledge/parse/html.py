@@ -17,6 +17,7 @@ _FURNITURE = re.compile(
     r"|skip-?(?:link|nav)|share-?(?:buttons|links)|pagination)(?:$|[\s_-])",
     re.I,
 )
+_BANNER = re.compile(r"banner|notice|overlay|popup|modal", re.I)
 _INLINE_WORDS = """
 a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd label mark q s samp small span
 strike strong sub sup time tt u var wbr
@@ -150,7 +151,8 @@ class _Walk:
             return True
         if element.tag in {"header", "footer"} and not self._in_article:
             return True
-        if _FURNITURE.search(f"{element.get('class') or ''} {element.get('id') or ''}"):
+        marks = f"{element.get('class') or ''} {element.get('id') or ''}"
+        if _FURNITURE.search(marks) or (_BANNER.search(marks) and "cookie" in element.text_content()[:500].lower()):
             return True
         if self._visible.hides(element):
             self.hidden += 1

@@ -73,6 +73,11 @@ class ParserPool:
     ) -> None:
         await self.close()
 
+    @property
+    def processes(self) -> tuple[int, ...]:
+        """The process ids of the workers that run now."""
+        return tuple(worker.pid for worker in self._all if worker.usable)
+
     async def close(self) -> None:
         """End all workers; a file in work fails with `ToolFault`."""
         workers, self._all = self._all, set()
@@ -143,6 +148,10 @@ class _Worker:
             await asyncio.shield(worker.kill())
             raise
         return worker
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def usable(self) -> bool:

@@ -4,6 +4,7 @@ The first frame on stdin holds the limits; each further one names a file and its
 """
 
 import os
+import resource
 import sys
 from typing import Any, BinaryIO
 
@@ -11,6 +12,8 @@ from knowledge.parse.confine import allow_cpu, confine
 from knowledge.parse.dispatch import Reading
 from knowledge.parse.draft import Limits, ParseFault
 from knowledge.parse.wire import frame, read_frame
+
+_NEARLY = 0.6
 
 
 def main() -> None:
@@ -45,10 +48,16 @@ def _serve(request: dict[str, Any], commands: BinaryIO, limits: Limits) -> dict[
     except ParseFault as fault:
         return {"reason": str(fault)}
     except MemoryError:
-        return {"reason": f"It needs more than {limits.memory_bytes // 1_000_000} MB of memory to read.", "exit": True}
+        return _out_of_memory(limits)
     except Exception as error:  # noqa: BLE001  (the task root of a file: whatever a library throws is its verdict)
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > _NEARLY * limits.memory_bytes:
+            return _out_of_memory(limits)  # libxml2 calls it a syntax error
         return {"reason": f"It is damaged or not supported: {type(error).__name__}: {str(error)[:200]}"}
     return {"parts": reading.parts}
+
+
+def _out_of_memory(limits: Limits) -> dict[str, Any]:
+    return {"reason": f"It needs more than {limits.memory_bytes // 1_000_000} MB of memory to read.", "exit": True}
 
 
 if __name__ == "__main__":
