@@ -22,7 +22,7 @@ from toolbus.filters import AuditFilter, AuthoriseFilter, BudgetAndApprovalFilte
 from toolbus.leftovers import MORE, read_on
 from toolbus.offer import Offer, matches
 from toolbus.preview import Previewer
-from toolbus.settings import ServerSpec, ToolBusSettings
+from toolbus.settings import OpenApiSpec, ServerSpec, ToolBusSettings
 from toolbus.sources import DeclaredTool, OnProgress, SourceCall, ToolSource
 from toolbus.workbench import StepWorkbench
 
@@ -49,7 +49,7 @@ class KernelToolBus:
     @classmethod
     async def open(
         cls,
-        specs: Sequence[ServerSpec],
+        specs: Sequence[ServerSpec | OpenApiSpec],
         *,
         policy: Policy,
         approvals: ApprovalDesk,
@@ -295,7 +295,11 @@ class KernelToolBus:
         self._offer.install(offered)
 
 
-def _source(spec: ServerSpec, settings: ToolBusSettings, mint: TokenMint | None) -> ToolSource:
+def _source(spec: ServerSpec | OpenApiSpec, settings: ToolBusSettings, mint: TokenMint | None) -> ToolSource:
+    if isinstance(spec, OpenApiSpec):
+        from toolbus.openapi import OpenApiSource
+
+        return OpenApiSource(spec, settings)
     from toolbus.mcp_server import McpServerHandle
 
     return McpServerHandle(spec, settings, mint)

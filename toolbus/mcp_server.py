@@ -14,8 +14,8 @@ from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT, CallToolResult
 from mcp_servers.hosting import CALL_META, TOKEN_META, CallMeta
 from signalbox.errors import ToolFault, UpstreamDown
 from signalbox.identity import TokenMint
-from toolbus.breaker import CircuitBreaker
 from toolbus.connection import Connection
+from toolbus.gate import CallGate, NotUp, Unanswered, timed_out
 from toolbus.settings import ServerSpec, ToolBusSettings
 from toolbus.sources import DeclaredTool, OnListed, SourceCall, SourceResult
 
@@ -32,10 +32,7 @@ class McpServerHandle:
         self._spec = spec
         self._settings = settings
         self._mint = mint
-        self._breaker = CircuitBreaker(
-            spec.name, failures=settings.breaker_failures, cool_down_s=settings.breaker_cool_down_s
-        )
-        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._gate = CallGate(spec.name, settings)
         self._connection: Connection | None = None
         self._owner: asyncio.Task[None] | None = None
         self._signal = asyncio.Event()
@@ -71,7 +68,7 @@ class McpServerHandle:
 
     def is_offering(self) -> bool:
         """Up, or restarting after it died: then a call waits for it. Not while it fails again and again."""
-        if self._breaker.open_for_s:
+        if self._gate.open_for_s:
             return False
         return self._up() is not None or not self._gives_up_waiting
 
@@ -79,7 +76,7 @@ class McpServerHandle:
         """`up`, or what is wrong."""
         if self._up() is None:
             return self._trouble
-        wait_s = self._breaker.open_for_s
+        wait_s = self._gate.open_for_s
         return f"left alone for {wait_s:.0f} s after repeated failures" if wait_s else "up"
 
     async def start(self, on_listed: OnListed) -> None:
@@ -105,28 +102,7 @@ class McpServerHandle:
 
     async def call(self, call: SourceCall) -> SourceResult:
         """Make one call within `call.timeout_s`, waits for a slot and for a restart included."""
-        self._breaker.check()
-        slot = self._slots.setdefault(call.tool, asyncio.Semaphore(self._settings.per_tool_concurrency))
-        try:
-            async with asyncio.timeout(call.timeout_s), slot:
-                result = await self._call_with_replay(call)
-        except TimeoutError:
-            self._breaker.failed()
-            raise _timed_out(call) from None
-        except _NotUp:
-            self._breaker.abandoned()  # nobody waited for it: nothing was learned
-            raise
-        except (_Unanswered, UpstreamDown):
-            self._breaker.failed()
-            raise
-        except ToolFault:
-            self._breaker.succeeded()
-            raise
-        except BaseException:
-            self._breaker.abandoned()
-            raise
-        self._breaker.succeeded()
-        return result
+        return await self._gate.run(call, lambda: self._call_with_replay(call))
 
     # -- calling
 
@@ -138,7 +114,7 @@ class McpServerHandle:
             pass  # the server refused before it looked at the call: sending it again is not a repetition
         except _ConnectionGone:
             if not call.replayable:
-                raise _Unanswered(
+                raise Unanswered(
                     f"The connection to {self.name!r} was lost during {call.tool!r}; the outcome is unknown.",
                     hint="Check whether it happened before you try again.",
                 ) from None
@@ -162,7 +138,7 @@ class McpServerHandle:
                 connection.lose("the session ended")
                 raise _SessionGone from error
             if error.code == REQUEST_TIMEOUT:
-                raise _timed_out(call) from error
+                raise timed_out(call) from error
             raise ToolFault(f"{self.name!r} refused {call.tool!r}: {error.error.message[:300]}") from error
         except RuntimeError as error:
             # The SDK checks a result against the declared output schema and says so with a RuntimeError.
@@ -206,7 +182,7 @@ class McpServerHandle:
             raise self._down() from None
 
     def _down(self) -> UpstreamDown:
-        return _NotUp(
+        return NotUp(
             f"The tool server {self.name!r} is not available: {self._trouble}.",
             hint="Answer without it, or try again later.",
         )
@@ -276,14 +252,6 @@ class McpServerHandle:
         self._signal = asyncio.Event()
 
 
-class _NotUp(UpstreamDown):
-    """The call was not even tried."""
-
-
-class _Unanswered(ToolFault):
-    """The call was made and no answer came."""
-
-
 class _ConnectionGone(Exception):
     """The connection broke while the call was under way."""
 
@@ -295,15 +263,6 @@ class _SessionGone(Exception):
 def _cancelled_from_outside() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _timed_out(call: SourceCall) -> ToolFault:
-    unknown = "" if call.replayable else " It was told to stop; whether it had taken effect is unknown."
-    return _Unanswered(
-        f"{call.tool!r} did not answer within {call.timeout_s:g} s.{unknown}",
-        hint="Ask for less at a time, or go on without it.",
-        retryable=call.replayable,
-    )
 
 
 def _describe(error: BaseException, settings: ToolBusSettings) -> str:

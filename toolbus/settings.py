@@ -2,6 +2,7 @@
 
 import re
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -40,6 +41,36 @@ class ServerSpec(BaseModel):
             raise ValueError(f"the HTTP server {self.name!r} needs a url that begins with http:// or https://")
         if self.ours and not self.audience:
             raise ValueError(f"the server {self.name!r} is ours: it needs an audience")
+        return self
+
+
+class OpenApiSpec(BaseModel):
+    """An HTTP service whose listed operations become tools; what it describes beyond them does not exist for us.
+
+    `document` is a file or a URL of an OpenAPI 3 description. Requests go to `base_url` and nowhere else: the
+    servers that the description names do not count. Private addresses need `allow_private`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    document: str
+    base_url: str
+    operations: tuple[str, ...] = Field(min_length=1, description="The operationIds to offer.")
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="Sent with every call: authentication.")
+    allow_private: bool = False
+    call_timeout_s: float | None = Field(default=None, gt=0)
+    auto_approve: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not _SERVER_NAME.fullmatch(self.name):
+            raise ValueError(f"the name {self.name!r} must match {_SERVER_NAME.pattern}")
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError(f"the base URL {self.base_url!r} must be http(s)://host/path without query")
+        if parts.username or parts.password:
+            raise ValueError("the base URL must not hold credentials; put them into headers")
         return self
 
 
