@@ -46,7 +46,7 @@ async def fill(data_dir: Path, beir: BeirSet) -> None:
         seconds, burnt = time.perf_counter() - started, time.process_time() - cpu
         if missing:
             rate = len(missing) / seconds
-            print(f"{beir.name}: {len(missing)} passages, {rate:.1f}/s, {1000 * burnt / len(missing):.0f} CPU-ms each")
+            print(f"{beir.name}: {len(missing)} passages, {rate:.1f}/s, {1000 * burnt / len(missing):.0f} CPU-ms each", flush=True)
     finally:
         await service.close()
 
@@ -74,16 +74,15 @@ async def main(data_dir: Path, folders: list[Path]) -> None:
         home = data_dir / beir.name
         await fill(home, beir)
         print(f"\n{beir.name}: {len(beir.passages)} passages, {len(beir.queries)} questions")
-        print(
-            "| | nDCG@10 (odd) | recall@10 (odd) | nDCG@10 (all) | recall@10 (all) | CPU-ms | ms |\n|---|---|---|---|---|---|---|"
-        )
+        print("| | nDCG@10 (odd) | recall@10 (odd) | nDCG@10 (all) | recall@10 (all) | CPU-ms | ms |")
+        print("|---|---|---|---|---|---|---|", flush=True)
         for mode, settings in MODES.items():
             ranked, cpu, wall = await rank(home, beir, settings)
             figures = []
             for keys in (list(beir.queries)[1::2], list(beir.queries)):
                 figures.append(sum(ndcg(ranked[key], beir.relevant[key]) for key in keys) / len(keys))
                 figures.append(sum(recall(ranked[key], beir.relevant[key]) for key in keys) / len(keys))
-            print(f"| {mode} | " + " | ".join(f"{figure:.3f}" for figure in figures) + f" | {cpu:.1f} | {wall:.1f} |")
+            print(f"| {mode} | " + " | ".join(f"{figure:.3f}" for figure in figures) + f" | {cpu:.1f} | {wall:.1f} |", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"\npeak memory {peak:.0f} MB")
 
