@@ -29,6 +29,7 @@ _PLACE_NAME = re.compile(
     r"(^|_)(city|location|place|site|country|region|address|venue|office|warehouse|plant|station|town"
     r"|destination|origin)(_|$)"
 )
+_ISO_DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 _COUNT_NAME = re.compile(r"(^|_)(limit|top|count|max_?results|n|size|page_size|number_of_results|k)(_|$)")
 
 
@@ -247,6 +248,9 @@ def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) ->
 
 def _date_like(name: str, part: Mapping[str, Any]) -> bool:
     if part.get("format") in ("date", "date-time"):
+        return True
+    examples = [str(each) for each in part.get("examples", ())]
+    if examples and all(_ISO_DATE.fullmatch(each) for each in examples):
         return True
     about = str(part.get("description", "")).lower()
     named = bool(_DATE_NAME.search(name) or ((_START.search(name) or _END.search(name)) and "date" in about))
