@@ -169,7 +169,7 @@ class RemoteChatClient(ChatCompletionClient):
 
     async def _job(self, body: dict[str, Any], record: CallRecord, *, stream: bool) -> Job:
         pool = self._route.pool
-        name = pool.served_name or await pool.resolve()
+        name = await pool.resolve(record)
         return chat_job(body, served_name=name, model=pool.model, record=record, scope=self._scope, stream=stream)
 
     async def _open(self, body: dict[str, Any], record: CallRecord) -> ReplyStream:

@@ -73,7 +73,7 @@ class DirectUpstream:
         pool = route.pool
         with self._telemetry.call("direct", pool.label, self._scope, pool.model.price) as record:
             record.degraded = route.degraded
-            name = pool.served_name or await pool.resolve()
+            name = await pool.resolve(record)
             merged = {**pool.model.parameters, **route.parameters, **body}
             job = chat_job(merged, served_name=name, model=pool.model, record=record, scope=self._scope, stream=False)
             completion = await pool.fetch(job)
@@ -86,7 +86,7 @@ class DirectUpstream:
         pool = route.pool
         with self._telemetry.call("direct", pool.label, self._scope, pool.model.price) as record:
             record.degraded = route.degraded
-            name = pool.served_name or await pool.resolve()
+            name = await pool.resolve(record)
             merged = {**pool.model.parameters, **route.parameters, **body}
             job = chat_job(merged, served_name=name, model=pool.model, record=record, scope=self._scope, stream=True)
             stream = await pool.stream(job)

@@ -52,7 +52,7 @@ class _Predictor:
         scope = scope or CallScope("default", "", "", UsageMeter())
         pool = self._pool
         with self._telemetry.call(self._purpose, pool.label, scope, pool.model.price) as record:
-            name = pool.served_name or await pool.resolve()
+            name = await pool.resolve(record)
             job = Job(path, orjson.dumps({"model": name, **body}), scope, self._priority, record)
             job.headers = headers_for(scope, record)
             reply = await pool.fetch(job)

@@ -90,6 +90,7 @@ def chat_job(
     else:
         sent.pop("cache_salt", None)
         sent.pop("chat_template_kwargs", None)
+    record.tally.cap = sent.get("max_completion_tokens") or sent.get("max_tokens")
     job = Job(CHAT_PATH, orjson.dumps(sent), scope, priority, record)
     job.headers = headers_for(scope, record)
     return job

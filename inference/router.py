@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import structlog
 from autogen_core.models import ChatCompletionClient
+from opentelemetry import trace
+from opentelemetry.trace import Tracer
 from prometheus_client import CollectorRegistry
 
 from inference.backends.fleet import Fleet
@@ -33,11 +35,18 @@ class RoutedModels:
     """
 
     def __init__(
-        self, settings: InferenceSettings, *, embedded: EmbeddedFactory, registry: CollectorRegistry | None = None
+        self,
+        settings: InferenceSettings,
+        *,
+        embedded: EmbeddedFactory,
+        registry: CollectorRegistry | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._settings = settings
         self._embedded = embedded
-        self._telemetry = Telemetry(InferenceMetrics(registry or CollectorRegistry()))
+        self._telemetry = Telemetry(
+            InferenceMetrics(registry or CollectorRegistry()), tracer or trace.get_tracer("signalbox.inference")
+        )
         self._fleet = Fleet(settings, self._telemetry.metrics)
 
     async def start(self) -> None:

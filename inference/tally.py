@@ -8,10 +8,11 @@ from runs.events import TokenUsage
 class Tally:
     """What one reply used: the server's own figures where they can be true, else our count of what came."""
 
-    __slots__ = ("characters", "deltas", "doubtful", "prompt_estimate", "reported")
+    __slots__ = ("cap", "characters", "deltas", "doubtful", "prompt_estimate", "reported")
 
     def __init__(self, prompt_estimate: int = 0) -> None:
         self.prompt_estimate = prompt_estimate
+        self.cap: int | None = None
         self.deltas = 0
         self.characters = 0
         self.reported: TokenUsage | None = None
@@ -47,6 +48,9 @@ class Tally:
         if completion * 64 < self.characters or (complete and self.deltas and not completion):
             self.doubtful = True
             completion = counted
+        elif self.cap and completion > self.cap:
+            self.doubtful = True
+            completion = self.cap
         elif not complete:
             completion = max(completion, self.deltas)
         return reported.model_copy(update={"completion_tokens": completion, "model_calls": 1})

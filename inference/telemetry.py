@@ -1,7 +1,7 @@
 """What is measured about every model call: metrics, one span, and the tokens and cost booked to the run."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from opentelemetry import context as otel_context
@@ -60,7 +60,7 @@ class Telemetry:
     """Where measurements go; one for the process."""
 
     metrics: InferenceMetrics
-    tracer: Tracer = field(default_factory=lambda: trace.get_tracer("signalbox.inference"))
+    tracer: Tracer
 
     def call(self, purpose: Purpose, model: str, scope: CallScope, price: Price) -> "CallRecord":
         """Begin to measure one call."""
@@ -99,6 +99,13 @@ class CallRecord:
 
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         self.end(_outcome(error))
+
+    def named(self, model: str) -> None:
+        """The model's name, where only the server knew it."""
+        if model != self.model:
+            self.model = model
+            self._span.update_name(f"chat {model}")
+            self._span.set_attribute("gen_ai.request.model", model)
 
     def trace_headers(self) -> dict[str, str]:
         """The span's context for the server; empty when nothing records."""

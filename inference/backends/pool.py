@@ -17,7 +17,7 @@ from inference.backends.replica import Replica, describe
 from inference.backends.stream import ReplyStream
 from inference.errors import ModelFault
 from inference.settings import InferenceSettings, ModelSettings
-from inference.telemetry import InferenceMetrics
+from inference.telemetry import CallRecord, InferenceMetrics
 from signalbox.errors import BudgetSpent, SignalboxError, TooLarge, UpstreamDown, UserFault
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class ModelPool:
         """The name under which answers and measurements show the model."""
         return self.served_name or self.name
 
-    async def resolve(self) -> str:
+    async def resolve(self, record: CallRecord) -> str:
         """`served_name`, asking the servers when it is not known yet."""
         name = self.served_name
         if not name:
@@ -89,8 +89,9 @@ class ModelPool:
                 await replica.probe()
                 if name := self.served_name:
                     break
-        if not name:
-            raise self._down([AttemptFailed(replica.state) for replica in self.replicas])
+            else:
+                raise self._down([AttemptFailed(replica.state) for replica in self.replicas])
+            record.named(name)
         return name
 
     async def stream(self, job: Job) -> ReplyStream:
@@ -168,7 +169,7 @@ class ModelPool:
             await stream.begin()
         except (UpstreamDown, ModelFault) as error:
             stream.close()
-            raise AttemptFailed(error.message) from error
+            raise AttemptFailed(stream.why or error.message) from error
         except BaseException:
             stream.close()
             raise
@@ -203,6 +204,8 @@ class ModelPool:
             key = replica.key
             try:
                 response = await replica.post(job.path, job.body, job.headers)
+            except UpstreamDown as error:  # our own key or certificate files cannot be read
+                raise AttemptFailed(error.message.rstrip("."), counts=False, hint=error.hint) from error
             except (aiohttp.ClientError, OSError) as error:
                 raise AttemptFailed(describe(error)) from error
             if response.status == 200:

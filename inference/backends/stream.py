@@ -24,7 +24,7 @@ class Watch:
     Only waiting for the server counts; a slow consumer of ours does not make the server late.
     """
 
-    __slots__ = ("_close", "_end", "_handle", "_limit", "_loop", "_since", "reason")
+    __slots__ = ("_close", "_end", "_handle", "_limit", "_loop", "_since", "ended", "reason")
 
     def __init__(self, timeouts: TimeoutSettings, close: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
@@ -35,6 +35,7 @@ class Watch:
         self._since: float | None = now
         self._handle = self._loop.call_later(min(self._limit, timeouts.total_s), self._check)
         self.reason = ""
+        self.ended = False
 
     def waits(self) -> None:
         """A wait for data begins."""
@@ -48,7 +49,7 @@ class Watch:
         """From now on this limit holds for each wait."""
         self._limit = limit_s
         self._handle.cancel()
-        self._handle = self._loop.call_later(limit_s, self._check)
+        self._handle = self._loop.call_later(min(limit_s, self._end - self._loop.time()), self._check)
 
     def stop(self) -> None:
         """Nothing fires any more."""
@@ -58,8 +59,8 @@ class Watch:
         now = self._loop.time()
         due = self._end if self._since is None else min(self._end, self._since + self._limit)
         if now >= due:
-            total = now >= self._end
-            self.reason = "the whole answer took too long" if total else f"it sent nothing for {self._limit:g} s"
+            self.ended = now >= self._end
+            self.reason = "the whole answer took too long" if self.ended else f"it sent nothing for {self._limit:g} s"
             self._close()
             return
         ahead = self._limit if self._since is None else due - now
@@ -76,6 +77,8 @@ class ReplyStream:
         self._watch = Watch(timeouts, response.close)
         self._between_s = timeouts.between_chunks_s
         self._early: list[dict[str, Any]] = []
+        self.why = ""
+        self._fault: SignalboxError | None = None
         self._finished = False
         self._done = False
         self._closed = False
@@ -99,7 +102,12 @@ class ReplyStream:
         if self._early:
             early, self._early = self._early, []
             return early
-        return await self._read()
+        try:
+            return await self._read()
+        except SignalboxError:
+            if not (self._closed or self._watch.ended):  # the server's fault, not ours and not a long answer's
+                self._lease.replica.failed()
+            raise
 
     def close(self) -> None:
         """End the request now, whatever it is doing; a reply read to its end leaves the connection for reuse."""
@@ -114,9 +122,13 @@ class ReplyStream:
         self._lease.release()
 
     async def _read(self) -> list[dict[str, Any]]:
+        if self._fault is not None:
+            raise self._fault
         if self._done:
             return []
         watch = self._watch
+        if watch.reason or self._closed:  # closed while nobody read, by the watch or by a token
+            raise self._broken(watch.reason or "the request was closed")
         watch.waits()
         try:
             while True:
@@ -144,21 +156,34 @@ class ReplyStream:
             if event == _DONE:
                 self._done = True
                 break
-            try:
-                chunk = orjson.loads(event)
-            except ValueError as error:
-                raise ModelFault(
-                    f"The model server {self.backend!r} sent a chunk that is not {_expected(event)}.",
-                    hint="The answer up to there stands.",
-                ) from error
-            if not isinstance(chunk, dict):
-                raise ModelFault(f"The model server {self.backend!r} sent a chunk that is not a JSON object.")
-            if "error" in chunk:
-                raise self._broken(_told(chunk["error"]))
+            chunk, fault = self._load(event)
+            if fault is not None:
+                if not chunks:
+                    raise fault
+                self._fault = fault  # what came before it is handed out first
+                break
             if not self._finished:
                 self._finished = _finishes(chunk)
             chunks.append(chunk)
         return chunks
+
+    def _load(self, event: bytes) -> tuple[dict[str, Any], SignalboxError | None]:
+        try:
+            chunk = orjson.loads(event)
+        except ValueError:
+            return {}, self._nonsense(f"that is not {_expected(event)}")
+        if not isinstance(chunk, dict):
+            return {}, self._nonsense("that is not a JSON object")
+        if "error" in chunk:
+            return {}, self._broken(_told(chunk["error"]))
+        choices = chunk.get("choices")
+        if choices and not (isinstance(choices, list) and isinstance(choices[0], dict)):
+            return {}, self._nonsense("that is not a chat completion")
+        return chunk, None
+
+    def _nonsense(self, what: str) -> ModelFault:
+        self.why = f"it sent a chunk {what}"
+        return ModelFault(f"The model server {self.backend!r} sent a chunk {what}.", hint="Ask again.")
 
     def _ended(self) -> None:
         # A server may leave out [DONE]; one that leaves out the finish reason was cut off.
@@ -177,6 +202,7 @@ class ReplyStream:
             return
 
     def _broken(self, why: str) -> SignalboxError:
+        self.why = why
         return UpstreamDown(f"The model server {self.backend!r} failed during the answer: {why}.", hint="Ask again.")
 
 
@@ -184,20 +210,15 @@ def _carries(chunk: dict[str, Any]) -> bool:
     choices = chunk.get("choices")
     if not choices:
         return False
-    choice = choices[0]
-    if not isinstance(choice, dict):
+    if choices[0].get("finish_reason"):
         return True
-    if choice.get("finish_reason"):
-        return True
-    delta = choice.get("delta")
-    if not isinstance(delta, dict):
-        return False
-    return any(value for key, value in delta.items() if key != "role")
+    delta = choices[0].get("delta")
+    return isinstance(delta, dict) and any(value for key, value in delta.items() if key != "role")
 
 
 def _finishes(chunk: dict[str, Any]) -> bool:
     choices = chunk.get("choices")
-    return bool(choices) and isinstance(choices[0], dict) and choices[0].get("finish_reason") is not None
+    return bool(choices) and choices[0].get("finish_reason") is not None
 
 
 def _expected(event: bytes) -> str:

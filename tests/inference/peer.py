@@ -86,6 +86,7 @@ class Peer:
         self.models = list(models)
         self.healthy = True
         self.api_key: str | None = None
+        self.prediction: bytes | None = None  # instead of the honest reply to anything but chat
         self.requests: list[Recorded] = []
         self.probes = 0
         self.in_flight = 0
@@ -173,6 +174,8 @@ class Peer:
             error = {"error": {"message": script.message, "type": "scripted", "code": script.status}}
             return web.json_response(error, status=script.status, headers=script.headers)
         if recorded.path != "/v1/chat/completions":
+            if self.prediction is not None:
+                return web.Response(body=self.prediction, content_type="application/json")
             return _prediction(recorded)
         if not recorded.body.get("stream"):
             await asyncio.sleep(script.first_token_s + script.between_s * len(script.pieces))
