@@ -33,6 +33,7 @@ class Evidence:
         self._sources: dict[str, Source] = {}
         self._texts: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
+        self._unnamed: set[str] = set()
         self._hosts: set[str] = set()
         self._urls: set[str] = set()
 
@@ -40,7 +41,18 @@ class Evidence:
         """Take up what one call returned; the sources in it, best first."""
         if outcome.status != "ok":
             return ()
-        return tuple(self._keep(item, outcome.tool) for item in _items(outcome))
+        items = _items(outcome)
+        if items is not None:
+            return tuple(self._keep(item, outcome.tool) for item in items)
+        if not outcome.text.strip():
+            return ()
+        source = self._keep({"text": outcome.text}, outcome.tool)
+        self._unnamed.add(source.ref)
+        return (source,)
+
+    def is_named(self, ref: str) -> bool:
+        """Whether the tool itself called this evidence."""
+        return ref not in self._unnamed
 
     def alias(self, ref: str, known: str) -> None:
         """Let `ref` mean what `known` means."""
@@ -59,8 +71,12 @@ class Evidence:
         return url in self._urls or (urlsplit(url).hostname or "") in self._hosts
 
     def report(self, cited: Mapping[str, tuple[int, str]], question: str) -> tuple[Source, ...]:
-        """All sources, best first: cited ones, then by score. `cited` maps a reference to its number and quote."""
-        done = [self._finished(source, cited.get(source.ref), question) for source in self._sources.values()]
+        """All sources, best first: cited ones, then by score. `cited` maps a reference to its number and quote.
+
+        A result that is no evidence by its own word (a receipt, a list of tables) counts only where it is cited.
+        """
+        shown = [source for ref, source in self._sources.items() if ref in cited or ref not in self._unnamed]
+        done = [self._finished(source, cited.get(source.ref), question) for source in shown]
         return tuple(sorted(done, key=lambda source: (not source.cited, -(source.score or 0.0))))
 
     def _finished(self, source: Source, cited: tuple[int, str] | None, question: str) -> Source:
@@ -75,8 +91,9 @@ class Evidence:
         )
 
     def _keep(self, item: Mapping[str, Any], tool: str) -> Source:
-        text = _text(item.get("text"))[:_MAX_TEXT]
-        source = _source(item, tool, text)
+        whole = _text(item.get("text"))
+        text = whole[:_MAX_TEXT]
+        source = _source(item, tool, whole)
         known = self._sources.get(source.ref)
         if known is None:
             self._sources[source.ref] = source
@@ -92,10 +109,10 @@ class Evidence:
 def best_quote(text: str, claim: str) -> str:
     """The sentence of `text` that shares most words with `claim`, with its neighbours while they fit."""
     spans = [match.span() for match in _SENTENCE.finditer(text) if text[match.start() : match.end()].strip()]
-    if not spans:
-        return text.strip()[:MAX_QUOTE]
     wanted = {word for word in _words(claim) if len(word) > 2}
     scores = [len(wanted & set(_words(text[start:end]))) for start, end in spans]
+    if not any(scores):
+        return text.strip()[:MAX_QUOTE].strip()
     first = last = max(range(len(spans)), key=lambda index: scores[index])
     while True:
         options = [index for index in (first - 1, last + 1) if 0 <= index < len(spans) and scores[index] > 0]
@@ -114,13 +131,11 @@ def _words(text: str) -> Iterable[str]:
     return _WORD.findall(text.lower())
 
 
-def _items(outcome: ToolOutcome) -> list[Mapping[str, Any]]:
+def _items(outcome: ToolOutcome) -> list[Mapping[str, Any]] | None:
     structured = outcome.structured
     if isinstance(structured, Mapping) and isinstance(structured.get("evidence"), list):
         return [item for item in structured["evidence"] if isinstance(item, Mapping)]
-    if not outcome.text.strip():
-        return []
-    return [{"ref": reference(outcome.text), "document": outcome.tool, "text": outcome.text}]
+    return None
 
 
 def _source(item: Mapping[str, Any], tool: str, text: str) -> Source:

@@ -155,11 +155,11 @@ class StepRunner:
             if outcome.approval is not None:
                 await call.emit(ApprovalRequested(step_id=call.step_id, approval=outcome.approval))
             sources = evidence.add(outcome)
-            if len(sources) == 0:
-                return ""
-            await call.emit(SourcesFound(step_id=call.step_id, sources=self._quoted(scope, sources)))
-            ref = sources[0].ref
-            if len(sources) > 1 or ref in outcome.text:
+            named = [source for source in sources if evidence.is_named(source.ref)]
+            if named:
+                await call.emit(SourcesFound(step_id=call.step_id, sources=self._quoted(scope, named)))
+            ref = sources[0].ref if len(sources) == 1 else ""
+            if not ref or ref in outcome.text:
                 return ""
             note = f"Cite this result as [#{ref}]."
             # An engine that derives references from what it reads arrives at this one (docs/contracts.md, "Evidence").

@@ -60,11 +60,6 @@ class Turns:
         """The output gate of this installation, for what leaves outside of a run (the outcome of an action)."""
         return self._crew.reviewer
 
-    @property
-    def reviewer(self) -> Reviewer:
-        """The gate, for texts that reach people outside a turn (the outcome of an approved action)."""
-        return self._crew.reviewer
-
     async def run(self, request: TurnRequest) -> AsyncIterator[RunEvent]:
         """The events of one run, its terminal event last. Closing the iterator stops everything that works for it."""
         run = _Run(request, Channel(request.run_id, size=self._settings.queue_events))

@@ -10,6 +10,7 @@ _CITATIONS = r"(?:\s*\[#[^\]\n]{0,80}\])*"
 _END = re.compile(rf"(?:[.!?…][\"'”’)\]*_`]*{_CITATIONS}\s+|[。！？]{_CITATIONS}|\n\s*)(?=[^\s\[])")
 _OPEN_LINK = re.compile(r"!?\[(?:[^\]\n]|\n(?!\s*\n))*$|!?\[[^\]]*\]\((?:[^)\n]|\n(?!\s*\n))*$")
 _OPEN_TAG = re.compile(r"<[A-Za-z/!](?:[^>\n]|\n(?!\s*\n))*$")
+_LIST_NUMBER = re.compile(r"(?:^|\n)[ \t>*-]*\d{1,3}[.)][ \t]+$")
 _DIGITS = re.compile(r"\d[\s\-–.]*$")
 
 
@@ -55,6 +56,8 @@ class SentenceGate:
 
 
 def _closed(text: str, following: str) -> bool:
+    if _LIST_NUMBER.search(text):
+        return False
     if _OPEN_LINK.search(text) or _OPEN_TAG.search(text):
         return False
     return not (following.isdigit() and _DIGITS.search(text))

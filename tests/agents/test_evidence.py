@@ -89,7 +89,10 @@ def test_a_result_without_evidence_is_one_source_under_a_reference_of_its_own():
     (source,) = kept.add(ToolOutcome("weather__today", "ok", "Sunny, 21 °C."))
     assert source.ref == reference("Sunny, 21 °C.")
     assert source.document == "weather__today"
-    assert Citations(kept).resolve(f"It is sunny [#{source.ref}].") == "It is sunny [1]."
+    citations = Citations(kept)
+    assert kept.report(citations.cited, "") == ()
+    assert citations.resolve(f"It is sunny [#{source.ref}].") == "It is sunny [1]."
+    assert [one.document for one in kept.report(citations.cited, "")] == ["weather__today"]
 
 
 def test_what_failed_is_no_evidence():
