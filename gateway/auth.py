@@ -39,7 +39,7 @@ class Authentication:
         if scope["type"] == "http" and not self._is_open(scope):
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             principal = await self._authenticate(headers)
-            await self._rate.check(principal)
+            self._rate.check(principal)
             scope.setdefault("state", {})["principal"] = principal
         elif scope["type"] == "websocket":
             raise NotAllowed("There are no web sockets here.")

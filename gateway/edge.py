@@ -28,15 +28,15 @@ class Edge:
             return
         exchange = _Exchange(scope, receive, send, self._max_body_bytes)
         began = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
-            try:
-                exchange.check_length()
-                await self._app(scope, exchange.receive, exchange.send)
-            except SignalboxError as error:
-                await exchange.fail(fault_of(error))
-            except Exception:  # noqa: BLE001 - the root of a request
-                _log.exception("request.crashed", path=scope["path"])
-                await exchange.fail(INTERNAL)
+        structlog.contextvars.bind_contextvars(request_id=exchange.request_id)  # uvicorn: a context each
+        try:
+            exchange.check_length()
+            await self._app(scope, exchange.receive, exchange.send)
+        except SignalboxError as error:
+            await exchange.fail(fault_of(error))
+        except Exception:  # noqa: BLE001 - the root of a request
+            _log.exception("request.crashed", path=scope["path"])
+            await exchange.fail(INTERNAL)
         route = getattr(scope.get("route"), "path", _UNROUTED)
         self._metrics.request(route, scope["method"], exchange.status, time.perf_counter() - began)
 

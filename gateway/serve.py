@@ -29,6 +29,7 @@ class GatewayServer(uvicorn.Server):
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,  # the peer's address decides what is open to loopback: nobody may choose it
             timeout_graceful_shutdown=round(settings.shutdown_grace_s + _AFTER_STOP_S + 1),
         )
         super().__init__(config)

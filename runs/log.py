@@ -5,6 +5,7 @@ reader that goes away loses nothing, and a run can be stopped from anywhere. Fin
 """
 
 import asyncio
+import contextlib
 import time
 import zlib
 from collections import OrderedDict
@@ -22,12 +23,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from runs.events import TERMINAL, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted
 from runs.settings import RunsSettings
 from runs.tables import run_record
+from runs.waker import Waker
 from signalbox.errors import NotFound
 from signalbox.identity import Principal
 
 _EVENTS: TypeAdapter[list[RunEvent]] = TypeAdapter(list[RunEvent])
 _FLUSH_EVERY_S = 0.2
 _MAX_UNSAVED = 1000
+_PRUNE_EVERY_S = 6 * 3600
 _log = structlog.get_logger(__name__)
 
 
@@ -39,10 +42,11 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
     conversation_id: str = ""
     events: list[RunEvent] = field(default_factory=list)
-    wakers: set[asyncio.Event] = field(default_factory=set)
+    wakers: set[Waker] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
     ended: bool = False
     saved: bool = False
+    forgotten: bool = False
 
     def append(self, event: RunEvent) -> None:
         if self.ended:
@@ -71,7 +75,8 @@ class RunLog:
     def __init__(self, engine: AsyncEngine | None, settings: RunsSettings | None = None) -> None:
         self._engine = engine
         self._settings = settings or RunsSettings()
-        self._runs: OrderedDict[str, _Run] = OrderedDict()
+        self._live: dict[str, _Run] = {}
+        self._finished: OrderedDict[str, _Run] = OrderedDict()
         self._unsaved: list[_Run] = []
         self._flushing = asyncio.Lock()
         self._work = asyncio.Event()
@@ -80,8 +85,8 @@ class RunLog:
 
     @property
     def running(self) -> int:
-        """Runs that have not ended."""
-        return sum(not run.ended for run in self._runs.values())
+        """Runs whose work is not over."""
+        return len(self._live)
 
     def start(
         self,
@@ -93,39 +98,24 @@ class RunLog:
     ) -> None:
         """Begin to pull `events` in a task; `on_end` gets the terminal event when that is over."""
         run = _Run(run_id=run_id, tenant=owner.tenant, user=owner.user)
-        self._runs[run_id] = run
+        self._live[run_id] = run
         run.task = asyncio.create_task(self._pull(run, events), name=f"run {run_id}")
         run.task.add_done_callback(lambda _task: self._over(run, on_end))
 
-    async def batches(
-        self, run_id: str, *, after_seq: int = 0, idle_s: float = 15
-    ) -> AsyncGenerator[list[RunEvent], None]:
+    def batches(self, run_id: str, *, after_seq: int = 0, idle_s: float = 15) -> AsyncGenerator[list[RunEvent], None]:
         """Events of a run of this process from `after_seq` on, as many at once as there are; [] when idle."""
-        run = self._runs.get(run_id)
-        if run is None:
-            raise NotFound(f"There is no run {run_id!r}.")
-        waker = asyncio.Event()
-        run.wakers.add(waker)
-        try:
-            seen = max(after_seq, 0)
-            while True:
-                waker.clear()
-                batch = run.events[seen:]
-                if batch:
-                    seen += len(batch)
-                    yield batch
-                elif not run.ended and not await _woken(waker, idle_s):
-                    yield []
-                if run.ended and seen >= len(run.events):
-                    return
-        finally:
-            run.wakers.discard(waker)
+        return self._read(run_id, after_seq, idle_s)
+
+    async def ended(self, run_id: str) -> list[RunEvent]:
+        """All events of a run of this process, once it has ended."""
+        async with contextlib.aclosing(self._read(run_id, 0, None)) as batches:
+            return [event async for batch in batches for event in batch]
 
     async def subscribe(
         self, principal: Principal, run_id: str, *, after_seq: int = 0, idle_s: float = 15
     ) -> AsyncGenerator[list[RunEvent], None]:
         """As `batches`, for the run's owner alone (`NotFound` for others), and also for runs of earlier days."""
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         if run is None:
             return _replay([event for event in await self._load(principal, run_id) if event.seq > after_seq])
         _check_owner(run, principal)
@@ -133,7 +123,7 @@ class RunLog:
 
     async def events(self, principal: Principal, run_id: str, *, after_seq: int = 0) -> list[RunEvent]:
         """The events so far, for the run's owner."""
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         if run is None:
             return [event for event in await self._load(principal, run_id) if event.seq > after_seq]
         _check_owner(run, principal)
@@ -141,7 +131,7 @@ class RunLog:
 
     async def cancel(self, principal: Principal, run_id: str, *, reason: str = "stopped by the user") -> bool:
         """Stop the owner's run; False when it had already ended."""
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         if run is None:
             await self._load(principal, run_id)
             return False
@@ -150,7 +140,7 @@ class RunLog:
 
     def stop(self, run_id: str, *, reason: str) -> bool:
         """Stop a run for a reason of our own (its reader left, we shut down); False when it had ended."""
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         if run is None or run.ended:
             return False
         run.append(RunCancelled(reason=reason))  # readers need not wait for the clean-up
@@ -160,15 +150,15 @@ class RunLog:
 
     def stop_all(self, *, reason: str) -> int:
         """Stop everything that runs; how many that were."""
-        return sum(self.stop(run_id, reason=reason) for run_id in list(self._runs))
+        return sum(self.stop(run_id, reason=reason) for run_id in list(self._live))
 
     def forget_conversation(self, principal: Principal, conversation_id: str) -> None:
         """Drop what memory holds of a conversation, stopping its runs; the database rows go with the conversation."""
-        for run in list(self._runs.values()):
+        for run in [*self._live.values(), *self._finished.values()]:
             if run.conversation_id == conversation_id and run.belongs_to(principal):
                 self.stop(run.run_id, reason="its conversation was deleted")
-                run.saved = True
-                del self._runs[run.run_id]
+                run.forgotten = run.saved = True
+                self._finished.pop(run.run_id, None)
 
     async def prune(self) -> int:
         """Remove finished runs older than the settings keep; how many that were."""
@@ -183,7 +173,7 @@ class RunLog:
         """Stop what still runs, wait for it a little, and write what is not written."""
         self._closing = True
         self.stop_all(reason="the server is shutting down")
-        tasks = [run.task for run in self._runs.values() if run.task is not None]
+        tasks = [run.task for run in self._live.values() if run.task is not None]
         if tasks:
             await asyncio.wait(tasks, timeout=grace_s)
         if self._flusher is not None:
@@ -235,7 +225,9 @@ class RunLog:
         if not run.ended:  # the task was cancelled before it took its first step
             run.append(RunCancelled(reason="cancelled"))
         run.task = None
-        if not run.saved:
+        self._live.pop(run.run_id, None)
+        if not run.forgotten:
+            self._finished[run.run_id] = run
             self._unsaved.append(run)
         if on_end is not None:
             on_end(run.events[-1])
@@ -247,22 +239,52 @@ class RunLog:
         self._work.set()
 
     def _evict(self) -> None:
-        excess = len(self._runs) - self._settings.keep_in_memory - self.running
-        for run_id, run in list(self._runs.items()):
-            if excess <= 0:
-                return
-            if run.task is None and run.ended and (run.saved or self._engine is None):
-                del self._runs[run_id]
-                excess -= 1
+        while len(self._finished) > self._settings.keep_in_memory:
+            oldest = next(iter(self._finished.values()))
+            if not oldest.saved and self._engine is not None:
+                return  # the next flush comes back here
+            del self._finished[oldest.run_id]
 
     async def _flush_forever(self) -> None:
+        next_prune = 0.0
         while not self._closing:
+            if time.monotonic() >= next_prune:
+                next_prune = time.monotonic() + _PRUNE_EVERY_S
+                await self._try_prune()
             await self._work.wait()
             self._work.clear()
             if not self._closing:
                 await asyncio.sleep(_FLUSH_EVERY_S)  # what ends meanwhile shares the transaction
             await self.flush()
             self._evict()
+
+    async def _read(self, run_id: str, after_seq: int, idle_s: float | None) -> AsyncGenerator[list[RunEvent], None]:
+        run = self._find(run_id)
+        if run is None:
+            raise _unknown(run_id)
+        waker = Waker()
+        run.wakers.add(waker)
+        try:
+            seen = max(after_seq, 0)
+            while True:
+                if batch := run.events[seen:]:
+                    seen += len(batch)
+                    yield batch
+                if run.ended and seen >= len(run.events):
+                    return
+                if seen >= len(run.events) and not await waker.wait(idle_s):
+                    yield []
+        finally:
+            run.wakers.discard(waker)
+
+    def _find(self, run_id: str) -> _Run | None:
+        return self._live.get(run_id) or self._finished.get(run_id)
+
+    async def _try_prune(self) -> None:
+        try:
+            await self.prune()
+        except SQLAlchemyError as error:
+            _log.warning("runs.not_pruned", error=type(error).__name__)
 
     async def _load(self, principal: Principal, run_id: str) -> list[RunEvent]:
         if self._engine is not None:
@@ -276,15 +298,6 @@ class RunLog:
             if packed is not None:
                 return _EVENTS.validate_json(zlib.decompress(packed))
         raise _unknown(run_id)
-
-
-async def _woken(waker: asyncio.Event, idle_s: float) -> bool:
-    try:
-        async with asyncio.timeout(idle_s):
-            await waker.wait()
-    except TimeoutError:
-        return False
-    return True
 
 
 async def _replay(events: list[RunEvent]) -> AsyncGenerator[list[RunEvent], None]:

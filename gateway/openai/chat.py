@@ -62,12 +62,11 @@ class ChatApi:
         turn = self._turn(request, chat)
         self._turns.start(turn)
         stop = partial(self._turns.log.stop, turn.run_id, reason=_GONE)
-        batches = self._turns.log.batches(turn.run_id, idle_s=self._settings.keepalive_s)
         if not chat.stream:
-            return await self._whole(request, turn, batches, stop)
+            return await self._whole(request, turn, stop)
+        batches = self._turns.log.batches(turn.run_id, idle_s=self._settings.keepalive_s)
         try:
-            async with gone_watch(request.receive, stop):
-                first = await _first(batches)
+            first = await _first(batches)
         except BaseException:
             stop()
             raise
@@ -108,18 +107,10 @@ class ChatApi:
             temperature=chat.temperature,
         )
 
-    async def _whole(
-        self,
-        request: Request,
-        turn: TurnRequest,
-        batches: Batches,
-        stop: Callable[[], object],
-    ) -> Response:
-        events: list[RunEvent] = []
+    async def _whole(self, request: Request, turn: TurnRequest, stop: Callable[[], object]) -> Response:
         try:
-            async with gone_watch(request.receive, stop), contextlib.aclosing(batches):
-                async for batch in batches:
-                    events += batch
+            async with gone_watch(request.receive, stop):
+                events = await self._turns.log.ended(turn.run_id)
         finally:
             stop()
         last = events[-1]

@@ -45,6 +45,7 @@ async def test_an_answer_carries_text_usage_and_what_it_rests_on(sdk, house):
             "engine": "embedded",
             "declined": False,
             "degraded": False,
+            "cancelled": False,
             "steps": [
                 {
                     "id": "s1",

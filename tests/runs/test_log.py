@@ -179,7 +179,7 @@ async def test_what_ends_together_is_written_together(log: RunLog, engine: Async
     async with engine.connect() as connection:
         rows = (await connection.execute(sa.select(sa.func.count()).select_from(run_record))).scalar()
     assert rows == 20
-    assert len(log._runs) <= 3
+    assert len(log._finished) <= 3
     assert await log.events(ADA, "run_0")
 
 
