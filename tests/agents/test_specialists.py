@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import pytest
 from autogen_agentchat.agents import BaseChatAgent
 from autogen_agentchat.base import Response
@@ -61,7 +63,7 @@ async def test_the_settings_can_give_a_specialist_other_tools(house):
 class Elsewhere(BaseChatAgent):
     """Stands for an agent in another organisation."""
 
-    heard: list[str] = []
+    heard: ClassVar[list[str]] = []
 
     def __init__(self, name):
         super().__init__(name, "remote")
@@ -89,7 +91,7 @@ async def test_a_remote_agent_is_a_specialist_like_any_other_and_sees_only_its_t
             Plan(steps=steps) if seen.role == "planner" else "Parcel 7." if seen.role != "synthesiser" else "Tuesday."
         )
 
-    home = house(say, extra={"remote": [remote]})
+    home = house(lambda seen: said[seen.role], extra={"remote": [remote]})
     events = await collect(home.turns.run(ask("A secret question about my parcel")))
     assert events[-1].result.text == "Tuesday."
     assert Elsewhere.heard == ["Where is it?\n\ngeneralist: Parcel 7."]
