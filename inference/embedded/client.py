@@ -158,6 +158,8 @@ class EmbeddedClient(ChatCompletionClient):
 
     async def _structured(self, prompt: Prompt, schema: Mapping[str, Any]) -> dict[str, Any]:
         if is_plan(schema):
+            if prompt.outcomes:
+                return {"steps": [], "reply": ""}
             return plan_of(await self._engine.router.route(prompt))
         if prompt.role == "reviewer":
             return verdict_of(schema)

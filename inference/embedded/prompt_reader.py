@@ -1,7 +1,6 @@
 """Reads a call: the tagged sections of docs/contracts.md, the tools, and what the tools said."""
 
 import hashlib
-import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -95,16 +94,15 @@ def read_prompt(messages: Sequence[LLMMessage]) -> Prompt:
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that `text` is, or that stands in it between fences; None where there is none."""
-    start, end = text.find("{"), text.rfind("}")
-    for candidate in (text, text[start : end + 1] if 0 <= start < end else ""):
-        try:
-            value = json.loads(candidate)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(value, dict):
-            return value
-    return None
+    """The first JSON object in `text`, whatever stands around it; None where there is none."""
+    start = text.find("{")
+    if start < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder().raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def reference_of(text: str) -> str:
@@ -118,8 +116,13 @@ def _text_of(message: SystemMessage | UserMessage) -> str:
     return "\n".join(part for part in message.content if isinstance(part, str))
 
 
+def _unescape(text: str) -> str:
+    """Undoes the one thing that is escaped in sections: the `<` that would begin a tag."""
+    return text.replace("&lt;", "<")
+
+
 def _plain(text: str) -> str:
-    return html.unescape(text).strip()
+    return _unescape(text).strip()
 
 
 def _date(text: str) -> date:
@@ -131,7 +134,7 @@ def _date(text: str) -> date:
 
 
 def _json(text: str) -> Any:
-    for candidate in (text, html.unescape(text)):
+    for candidate in (text, _unescape(text)):
         try:
             return json.loads(candidate)
         except (ValueError, RecursionError):
@@ -148,7 +151,7 @@ def _objects(text: str) -> tuple[Mapping[str, Any], ...]:
 
 def _unescaped(value: Any) -> Any:
     if isinstance(value, str):
-        return html.unescape(value)
+        return _unescape(value)
     if isinstance(value, dict):
         return {key: _unescaped(item) for key, item in value.items()}
     return [_unescaped(item) for item in value] if isinstance(value, list) else value

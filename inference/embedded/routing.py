@@ -210,5 +210,5 @@ def _tool_text(tool: Any) -> str:
 
 
 def _abilities(profiles: list[_Profile]) -> str:
-    said = [sentences(profile.description)[0].rstrip(".") for profile in profiles if profile.description]
-    return f"What I can reach: {'; '.join(said)}." if said else ""
+    asked = [f"“{profile.examples[0]}”" for profile in profiles if profile.examples and profile.up]
+    return f"You could ask me, for example: {' · '.join(asked[:4])}" if asked else ""

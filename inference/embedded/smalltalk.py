@@ -2,6 +2,7 @@
 
 import re
 
+_SELF = "Hello. I am Signalbox, answering without a language model at the moment."
 _KINDS = (
     (
         re.compile(
@@ -42,5 +43,5 @@ def small_talk(message: str, abilities: str) -> str | None:
     """The reply to small talk; None when the message asks for something. `abilities` is said to greetings."""
     for pattern, reply in _KINDS:
         if pattern.match(message.strip()):
-            return reply or f"Hello. I am Signalbox, running without a language model. {abilities}".strip()
+            return reply or f"{_SELF} {abilities}".strip()
     return None

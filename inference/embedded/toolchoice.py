@@ -23,6 +23,9 @@ _WRITE = re.compile(
 _READ = re.compile(
     r"^(?:get|list|find|search|query|read|look|fetch|show|describe|count|check|view|browse|run_select|report)", re.I
 )
+SEARCH_LIMIT = 8
+_NO_FIT = 0.15
+_NEARLY = 0.25
 _SEARCH = re.compile(r"search|find|query|look ?up|retrieve", re.IGNORECASE)
 
 
@@ -65,28 +68,22 @@ class ToolChooser:
         vectors = await self._vectors.embed([*asked, *labels, *choices])
         meaning = vectors[: len(asked)] @ vectors[len(asked) : len(asked) + len(labels)].T
         likeness = vectors[: len(asked)] @ vectors[len(asked) + len(labels) :].T
-        return await asyncio.to_thread(self._decide, intents, offers, meaning, _Likes(choices, likeness), today, must)
+        matching = _Matching(intents, offers, meaning, _Likes(choices, likeness), today, must)
+        return await asyncio.to_thread(self._decide, matching)
 
-    def _decide(
-        self, intents: list[Intent], offers: Sequence[Offer], meaning: Any, likes: "_Likes", today: date, must: bool
-    ) -> Choice:
-        rarity = Rarity([set(key_stems(_text(offer))) for offer in offers])
+    def _decide(self, matching: "_Matching") -> Choice:
+        rarity = Rarity([set(key_stems(_text(offer))) for offer in matching.offers])
         calls: list[Call] = []
         asks: list[str] = []
-        for at, intent in enumerate(intents):
-            words = Words(intent.whole, today, likes.of(at))
-            ranked = self._rank(intent, offers, meaning[at], rarity, words)
-            if not ranked:
-                continue
-            best = next((each for each in ranked if not each.filled.missing), ranked[0])
-            if ranked[0].score - best.score > 0.25:
-                best = ranked[0]
-            if best.score < 0.15 and not must:
+        for at, intent in enumerate(matching.intents):
+            words = Words(intent.whole, matching.today, matching.likes.of(at))
+            best = _best(self._rank(intent, matching.offers, matching.meaning[at], rarity, words))
+            if best is None or (best.score < _NO_FIT and not matching.must):
                 continue
             if best.filled.missing:
                 asks.append(ask_for(best.offer, best.filled.missing))
                 continue
-            call = Call(best.offer.tool, best.offer.arguments(best.filled.arguments))
+            call = Call(best.offer.tool, best.offer.arguments(_generous(best.offer, best.filled.arguments)))
             if call not in calls:
                 calls.append(call)
         return Choice(tuple(calls[: self._settings.max_parallel_calls]), "" if calls else " ".join(dict.fromkeys(asks)))
@@ -106,8 +103,29 @@ class ToolChooser:
             score = float(cosine) + 0.4 * said + 0.5 * named + (0.25 if action and writes else 0.0)
             filled = fill(offer.schema, words)
             score += 0.05 * min(filled.named, 3) - 0.1 * len(filled.missing)
+            score += 0.45 if filled.by_id else 0.0
             ranked.append(_Ranked(offer, score, filled))
         return sorted(ranked, key=lambda each: -each.score)
+
+
+@dataclass(frozen=True)
+class _Matching:
+    """What one choice is made from; `meaning` has a row for each intent and a column for each offer."""
+
+    intents: Sequence[Intent]
+    offers: Sequence[Offer]
+    meaning: Any
+    likes: "_Likes"
+    today: date
+    must: bool
+
+
+def _best(ranked: Sequence[_Ranked]) -> _Ranked | None:
+    """The best offer, or one nearly as good for which nothing is missing."""
+    if not ranked:
+        return None
+    complete = next((each for each in ranked if not each.filled.missing), ranked[0])
+    return complete if ranked[0].score - complete.score <= _NEARLY else ranked[0]
 
 
 class _Likes:
@@ -125,6 +143,15 @@ class _Likes:
             return float(self._table[intent, column]) if column is not None else 0.0
 
         return like
+
+
+def _generous(offer: Offer, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Asks a search for as many passages as this engine reads well, where the default is fewer."""
+    limit = offer.schema.get("properties", {}).get("limit", {})
+    fewer = isinstance(limit.get("default"), int) and limit["default"] < SEARCH_LIMIT
+    if is_search(offer) and fewer and "limit" not in arguments and limit.get("maximum", 0) >= SEARCH_LIMIT:
+        return {**arguments, "limit": SEARCH_LIMIT}
+    return arguments
 
 
 def is_write(offer: Offer) -> bool:

@@ -42,6 +42,28 @@ _SYNONYMS: tuple[tuple[frozenset[str], str], ...] = tuple(
 )
 
 
+_PERIODS = frozenset({"day", "week", "month", "quarter", "year", "days", "weeks", "months", "quarters", "years"})
+_TARGET = re.compile(r"(^|_)(to|target|dest|destination|into|new)(_|$)")
+_ORIGIN = re.compile(r"(^|_)(from|source|origin|old)(_|$)")
+
+
+def pick_side(name: str, values: Sequence[Any], text: str, used: Sequence[Any]) -> Any | None:
+    """For a pair such as `from_currency` and `to_currency`: the value on the right side of "to", never the other's."""
+    found = [value for value in mentioned(values, text) if value not in used]
+    led = r"(?:to|in|into|as)" if _TARGET.search(name) else r"(?:from|of)"
+    for value in found:
+        if re.search(rf"\b{led}\s+(?:the\s+)?{re.escape(_words(value))}\b", text, re.IGNORECASE):
+            return value
+    if not found:
+        return None
+    return found[-1] if _TARGET.search(name) and len(found) + len(used) > 1 else found[0]
+
+
+def is_sided(name: str) -> bool:
+    """Whether a parameter is one end of a pair."""
+    return bool(_TARGET.search(name) or _ORIGIN.search(name))
+
+
 def pick(values: Sequence[Any], text: str, likeness: Likeness | None = None, *, must: bool = False) -> Any | None:
     """The value that the text names; None when none is named clearly. `must` lets meaning alone decide."""
     found = mentioned(values, text)
@@ -63,6 +85,10 @@ def mentioned(values: Sequence[Any], text: str) -> list[Any]:
     held = stems(text)
     places: list[tuple[int, int, Any]] = []
     for value in values:
+        if str(value).lower() in _PERIODS:
+            if _synonym(str(value), text):
+                places.append((0, 1, value))
+            continue
         wanted = stems(_words(value))
         at = _find(wanted, held) if wanted else -1
         if at >= 0 and not _negated(str(value), text):

@@ -78,11 +78,19 @@ def _bounded(text: str, periods: list[Period], today: date) -> Iterator[Period]:
             and between in {"to", "and", "until", "till", "through", "-", "–", "up to"}
             and _opens(before, between)
         ):
-            yield Period(period.start, following.end, (period.at[0], following.at[1]))
+            yield Period(_in_order(period.start, following), following.end, (period.at[0], following.at[1]))
             at += 2
             continue
         yield _one_sided(period, before, today)
         at += 1
+
+
+def _in_order(start: date | None, following: Period) -> date | None:
+    """The start of a range, moved into the year of its end where only the end names one."""
+    if start and following.start and not 0 <= (following.start - start).days <= 366:
+        moved = start.replace(year=following.start.year) if (start.month, start.day) != (2, 29) else start
+        return moved if moved <= following.start else start
+    return start
 
 
 def _opens(before: str, between: str) -> bool:
@@ -124,11 +132,14 @@ def _named_day(match: re.Match[str], today: date) -> tuple[date, date]:
     month, day = _MONTHS[match["m"].lower()], int(match["d"])
     if match["y"]:
         return _day(date(int(match["y"]), month, day))
-    ahead = re.search(r"\b(by|until|till|due|deadline|next|on|for)\s*(the\s*)?$", match.string[: match.start()].lower())
-    this = date(today.year, month, day)
-    if ahead and this < today and (today - this).days > 180:
-        return _day(date(today.year + 1, month, day))
-    return _day(this if this <= today or ahead else date(today.year - 1, month, day))
+    before = match.string[: match.start()].lower()
+    years = (today.year - 1, today.year, today.year + 1)
+    days = [date(year, month, day) for year in years if (month, day) != (2, 29) or calendar.isleap(year)]
+    if re.search(r"\b(since|after)\s*(the\s*)?$", before):
+        days = [each for each in days if each <= today]
+    if re.search(r"\b(by|until|till|due|deadline)\s*(on\s*)?(the\s*)?$", before):
+        days = [each for each in days if each >= today] or days
+    return _day(min(days, key=lambda each: abs(each - today)))
 
 
 def _named_month(match: re.Match[str], today: date) -> tuple[date, date] | None:

@@ -10,13 +10,16 @@ from inference.embedded.arguments import choices, texts, values
 from inference.embedded.arguments.dates import Period, find_periods
 from inference.embedded.arguments.numbers import Number, find_numbers
 from inference.embedded.schemas import Schema, constants
-from inference.embedded.text import key_stems, stem
+from inference.embedded.text import key_stems, stem, stems
 
 _START = re.compile(
     r"(^|_)(from|since|start|starts|begin|after|start_?date|date_?from|earliest|min_?date|check_?in)(_|$)"
 )
 _END = re.compile(
     r"(^|_)(to|until|till|end|ends|before|through|end_?date|date_?to|latest|max_?date|check_?out|due)(_|$)"
+)
+_MACHINE_NAME = re.compile(
+    r"(^|_)(cursor|page_token|offset|sql|code|script|token|etag|idempotency_key|callback|format|fields|timezone)$"
 )
 _DATE_NAME = re.compile(r"(^|_)(date|day|deadline|due|when|month|year|quarter|period|week)(_|$)|_(at|on)$")
 _ID_NAME = re.compile(r"(^|_)(id|ids|number|no|nr|key|code|ref|reference|sku|ticket|order|invoice|case|issue)$")
@@ -30,6 +33,9 @@ _PLACE_NAME = re.compile(
     r"|destination|origin)(_|$)"
 )
 _ISO_DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?")
+_FROM_NAME = re.compile(r"(^|_)(origin|from|source|departure|start)(_|$)")
+_TO_NAME = re.compile(r"(^|_)(destination|to|target|arrival|end)(_|$)")
+_SIDE_STEMS = frozenset({"after", "befor", "start", "end", "id", "type", "date"})
 _COUNT_NAME = re.compile(r"(^|_)(limit|top|count|max_?results|n|size|page_size|number_of_results|k)(_|$)")
 
 
@@ -40,6 +46,7 @@ class Filled:
     arguments: dict[str, Any]
     missing: tuple[str, ...] = ()
     named: int = 0
+    by_id: bool = False
 
 
 @dataclass
@@ -77,7 +84,9 @@ def fill(schema: Schema, words: Words, *, required_only: bool = False) -> Filled
             named += 1
         elif name in required and "default" not in part:
             missing.append(name)
-    return Filled(arguments, tuple(missing), named)
+    known = {text.lstrip("#").lower() for text, _ in words.ids}
+    by_id = any(str(arguments.get(name, "")).lower() in known for name in required)
+    return Filled(arguments, tuple(missing), named, by_id)
 
 
 def _in_order(schema: Schema) -> list[tuple[str, Mapping[str, Any]]]:
@@ -87,7 +96,12 @@ def _in_order(schema: Schema) -> list[tuple[str, Mapping[str, Any]]]:
 
 
 def _value(name: str, part: Mapping[str, Any], words: Words, done: Mapping[str, Any], *, must: bool) -> Any | None:
+    if _MACHINE_NAME.search(name):
+        return None
     if isinstance(part.get("enum"), list):
+        if choices.is_sided(name):
+            used = [value for key, value in done.items() if choices.is_sided(key)]
+            return choices.pick_side(name, part["enum"], words.text, used)
         return choices.pick(part["enum"], words.text, words.likeness, must=must)
     readers: dict[str, Callable[[], Any | None]] = {
         "integer": lambda: _number(name, part, words, must=must),
@@ -101,10 +115,20 @@ def _value(name: str, part: Mapping[str, Any], words: Words, done: Mapping[str, 
 
 
 def _object(part: Mapping[str, Any], words: Words, *, must: bool) -> dict[str, Any] | None:
+    """A nested object: where it is optional, only with those members that the words call by name."""
+    held = set(stems(words.text))
+    if not must:
+        members = {name: each for name, each in part.get("properties", {}).items() if _called(name, held)}
+        part = {**part, "properties": members}
     filled = fill(part, words)
     if filled.missing or not (filled.named or must):
         return None
     return filled.arguments
+
+
+def _called(name: str, held: set[str]) -> bool:
+    wanted = [each for each in key_stems(name.replace("_", " ")) if each not in _SIDE_STEMS]
+    return bool(wanted) and any(each in held for each in wanted)
 
 
 def _array(
@@ -229,8 +253,12 @@ def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) ->
         if chosen or not texts.TITLE.search(name):
             return chosen.lstrip("@") if chosen else (named if must and named and named[0] != "t" else None)
     if _PLACE_NAME.search(name):
-        place = values.after("in|at|from|to|for|near", text)
-        places = [found for found, _ in values.names(text)]
+        led = (
+            "from" if _FROM_NAME.search(name) else "to|into|for" if _TO_NAME.search(name) else "in|at|near|from|to|for"
+        )
+        place = values.after(led, text)
+        used = set(map(str, done.values()))
+        places = [found for found, _ in values.names(text) if found not in used]
         return place if place and place[0].isupper() else (places or [None])[0]
     if texts.TITLE.search(name):
         return texts.title_text(text) if must else None
@@ -244,6 +272,13 @@ def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) ->
         rf"\b{re.escape(name.replace('_', ' '))}\s*(?:is|=|:|of|to|as)?\s+(?P<v>[\w@./+-]+)", text, re.I
     )
     return named_value["v"] if named_value and (must or len(name) > 3) else None
+
+
+def _led(name: str) -> str:
+    """The prepositions that lead to a place of this name."""
+    if _FROM_NAME.search(name):
+        return "from"
+    return "to|into|for" if _TO_NAME.search(name) else "in|at|near|from|to|for"
 
 
 def _date_like(name: str, part: Mapping[str, Any]) -> bool:

@@ -16,6 +16,8 @@ from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.text import clip
 from inference.embedded.vectors import VectorCache, Vectors
 
+_LINE = 1.9
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -81,12 +83,15 @@ class PassageComposer:
 
 
 def certainty(fit: float, covered: float, answerable: float | None) -> float:
-    """How likely the evidence holds an answer, 0..1: the best unit's fit, the question's words that occur at all,
-    and what the search itself thinks."""
-    own = 1.4 * (fit - 1.6) + 1.5 * (covered - 0.5)
+    """How likely the evidence holds an answer, 0..1, 0.5 at the line.
+
+    `fit` is the best unit's, `covered` the share of the question's words that occur at all, `answerable` what the
+    search says of itself: it moves the line, it does not draw it.
+    """
+    own = fit + covered - _LINE
     if answerable is not None:
-        own += 0.5 * (math.log(max(answerable, 1e-3) / max(1 - answerable, 1e-3)) + 2)
-    return 1 / (1 + math.exp(-own))
+        own += 0.15 if answerable >= 0.5 else -0.15 if answerable < 0.02 else 0.0
+    return 1 / (1 + math.exp(-4 * own))
 
 
 def refusal(question: str) -> str:

@@ -9,8 +9,8 @@ from inference.embedded.compose.render import Point
 from inference.embedded.compose.scoring import Scores
 from inference.embedded.compose.units import Unit
 
-_WORTH = 0.6
-_ASIDE_LIST_CHARS = 700
+_WORTH = 0.7
+_ASIDE_LIST_CHARS = 450
 
 
 def select(question: str, units: Sequence[Unit], scores: Scores, *, limit: int, max_list_chars: int) -> list[Point]:
@@ -27,17 +27,20 @@ def select(question: str, units: Sequence[Unit], scores: Scores, *, limit: int, 
             continue
         room = max_list_chars if steps and not points else _ASIDE_LIST_CHARS
         point = _point(index, units, room)
+        if point is None:
+            continue
         shown.update(point.members)
         points.append(point)
     return points
 
 
-def _point(index: int, units: Sequence[Unit], room: int) -> Point:
+def _point(index: int, units: Sequence[Unit], room: int) -> Point | None:
     unit = units[index]
     if unit.kind == "sentence" and unit.text.rstrip(" *_").endswith(":"):
         below = _block_after(index, units)
-        if below and _size(below, units) <= room:
-            return Point(unit.passage, (index, *below), "", tuple(units[i].text for i in (index, *below)), "list")
+        if not below or _size(below, units) > room:
+            return None
+        return Point(unit.passage, (index, *below), "", tuple(units[i].text for i in (index, *below)), "list")
     if unit.kind == "item":
         members = _block_of(index, units)
         if len(members) > 1 and _size(members, units) <= room:

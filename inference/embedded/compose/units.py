@@ -1,7 +1,7 @@
 """Cuts passages into what can be quoted alone: sentences, list items, table rows, code."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +15,7 @@ _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 ITEM = re.compile(r"^(\s*)(?:[-*+•▪◦‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _ROW = re.compile(r"^\s*\|.*\|\s*$")
+_FACTS = re.compile(r"^\s*[A-Z][^.:;|]{0,60}: [^;]+(?:; [A-Z][^.:;]{0,60}: [^;]+)+$")
 _RULE = re.compile(r"^[\s|:\-+=]+$")
 
 
@@ -90,9 +91,37 @@ def _blocks(text: str) -> Iterator[_Block]:
             yield _Block("code", ("\n".join(lines[at : end + 1]),), heading)
             at = end + 1
         else:
-            read = _table if _ROW.match(line) else _list if ITEM.match(line) else _paragraph
-            block, at = read(lines, at, heading)
+            title_like = _title_like(lines, at)
+            if title_like:
+                heading = title_like
+                at += 1
+                continue
+            block, at = _reader_of(line)(lines, at, heading)
             yield block
+
+
+def _reader_of(line: str) -> Callable[[list[str], int, str], tuple[_Block, int]]:
+    if _ROW.match(line):
+        return _table
+    if _FACTS.match(line):
+        return _facts
+    return _list if ITEM.match(line) else _paragraph
+
+
+def _title_like(lines: list[str], at: int) -> str:
+    """A short line alone that ends like no sentence and has text below it is a heading, whatever marked it."""
+    line = lines[at].strip()
+    alone = at + 1 < len(lines) and not (at and lines[at - 1].strip()) and any(each.strip() for each in lines[at + 1 :])
+    worded = re.fullmatch(r"[^\d.!?:;|`]{2,60}", line.strip("*_ "))
+    return line.strip("*_ ") if alone and worded and len(line.split()) <= 7 and line[:1].isupper() else ""
+
+
+def _facts(lines: list[str], at: int, heading: str) -> tuple[_Block, int]:
+    rows: list[str] = []
+    while at < len(lines) and _FACTS.match(lines[at]):
+        rows.append(lines[at].strip())
+        at += 1
+    return _Block("row", tuple(rows), heading), at
 
 
 def _table(lines: list[str], at: int, heading: str) -> tuple[_Block, int]:
@@ -145,4 +174,4 @@ def _paragraph(lines: list[str], at: int, heading: str) -> tuple[_Block, int]:
 
 
 def _starts_other(line: str) -> bool:
-    return any(pattern.match(line) for pattern in (_HEADING, ITEM, _FENCE, _ROW))
+    return any(pattern.match(line) for pattern in (_HEADING, ITEM, _FENCE, _ROW, _FACTS))

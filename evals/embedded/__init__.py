@@ -1,0 +1,1 @@
+"""How well does the embedded engine read, route, choose and fill? Each script prints its figures."""
