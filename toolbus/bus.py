@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import structlog
 
+from knowledge.contracts import Embedder
 from policies.engine import Policy
 from runs.events import ApprovalRequested, Progress, ToolCalled, ToolFinished
 from signalbox.errors import SignalboxError, UpstreamDown
@@ -22,6 +23,7 @@ from toolbus.filters import AuditFilter, AuthoriseFilter, BudgetAndApprovalFilte
 from toolbus.leftovers import MORE, read_on
 from toolbus.offer import Offer, matches
 from toolbus.preview import Previewer
+from toolbus.relevance import ToolRanker
 from toolbus.settings import OpenApiSpec, ServerSpec, ToolBusSettings
 from toolbus.sources import DeclaredTool, OnProgress, SourceCall, ToolSource
 from toolbus.workbench import StepWorkbench
@@ -44,6 +46,7 @@ class KernelToolBus:
         self._check = ArgumentCheck(settings.max_argument_bytes)
         self._approved = ApprovedCalls()
         self._kernel: GovernedKernel | None = None
+        self._ranker: ToolRanker | None = None
         self._watching: asyncio.Task[None] | None = None
 
     @classmethod
@@ -160,6 +163,10 @@ class KernelToolBus:
         """Per server: `up`, or what is wrong with it."""
         return {name: source.status() for name, source in self._sources.items()}
 
+    def attach_embedder(self, embedder: Embedder) -> None:
+        """From now on a step with many tools is offered those that fit its task (`CallContext.task`)."""
+        self._ranker = ToolRanker(embedder, self._settings.max_offered_tools)
+
     def refresh(self) -> None:
         """Take note of approvals and revocations now; those of the command line are noticed by themselves."""
         self._catalogue.reload()
@@ -170,6 +177,8 @@ class KernelToolBus:
     async def offered(self, context: CallContext, patterns: Sequence[str]) -> Sequence[ToolSpec]:
         """The tools of a step now, and the one to read on with where a result was cut."""
         tools = self._offer.of(context.chain, patterns)
+        if self._ranker is not None:
+            tools = await self._ranker.narrow(context.task, tools, always=patterns)
         return [*tools, MORE] if context.leftovers else tools
 
     async def run(self, context: CallContext, patterns: Sequence[str], tool: str, arguments: Any) -> ToolOutcome:

@@ -97,7 +97,12 @@ class OpenApiSource:
         url, query, headers, body = self._compose(operation, call)
         try:
             async with session.request(
-                operation.method, URL(url, encoded=True), params=query, headers=headers, json=body, allow_redirects=False
+                operation.method,
+                URL(url, encoded=True),
+                params=query,
+                headers=headers,
+                json=body,
+                allow_redirects=False,
             ) as response:
                 return await self._reply(response)
         except UserFault as error:

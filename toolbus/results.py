@@ -12,6 +12,7 @@ from policies.sensitive import may_hold_secrets, redact_secrets, redact_value
 from toolbus.sources import SourceResult
 
 _SCAN_FACTOR = 4  # text beyond this multiple of the limit is dropped unread: no call is worth reading more
+_LONGEST_WORD = 8192
 _MAX_CUTS = 8
 
 
@@ -44,7 +45,7 @@ class CleanResult:
 def clean(result: SourceResult, *, max_bytes: int, max_rows: int) -> CleanResult:
     """Redact, then bound. The note about a cut is not in the text yet: the caller knows whether there is a cursor."""
     if result.structured is None:
-        whole = redact_secrets(result.text[: max_bytes * _SCAN_FACTOR])
+        whole = redact_secrets(_window(result.text, max_bytes))
         kept = _head(whole, max_bytes)
         cut = Cut("", len(kept), whole[len(kept) :]) if len(kept) < len(whole) else None
         return CleanResult(kept, None, result.is_error, cut)
@@ -74,14 +75,23 @@ def _cut_structured(result: SourceResult, max_bytes: int, max_rows: int) -> Clea
             break
         first = first or cut
     # Large in a way that cannot be cut in rows: the beginning of its text must do.
-    whole = redact_secrets(json.dumps(value, ensure_ascii=False)[: max_bytes * _SCAN_FACTOR])
+    whole = redact_secrets(_window(json.dumps(value, ensure_ascii=False), max_bytes))
     kept = _head(whole, max_bytes)
     return CleanResult(kept, None, result.is_error, Cut("", len(kept), whole[len(kept) :]))
 
 
 def _scannable(item: Any, max_bytes: int) -> Any:
     # Texts are redacted before they are cut: half a credential is not recognised.
-    return redact_secrets(item[: max_bytes * _SCAN_FACTOR]) if isinstance(item, str) else item
+    return redact_secrets(_window(item, max_bytes)) if isinstance(item, str) else item
+
+
+def _window(text: str, max_bytes: int) -> str:
+    limit = max_bytes * _SCAN_FACTOR
+    if len(text) <= limit:
+        return text
+    # End between words, so that no credential is cut in half before it is looked for.
+    space = max(text.rfind(character, max(0, limit - _LONGEST_WORD), limit) for character in ' \n\t,;"')
+    return text[: space if space > 0 else limit]
 
 
 def _largest(value: dict[str, Any], max_bytes: int, max_rows: int) -> str | None:
