@@ -86,11 +86,7 @@ async def test_a_remote_agent_is_a_specialist_like_any_other_and_sees_only_its_t
         Step(id="b", specialist="carrier-desk", task="Where is it?", needs=["a"]),
     ]
 
-    def say(seen):
-        return (
-            Plan(steps=steps) if seen.role == "planner" else "Parcel 7." if seen.role != "synthesiser" else "Tuesday."
-        )
-
+    said = {"planner": Plan(steps=steps), "specialist:generalist": "Parcel 7.", "synthesiser": "Tuesday."}
     home = house(lambda seen: said[seen.role], extra={"remote": [remote]})
     events = await collect(home.turns.run(ask("A secret question about my parcel")))
     assert events[-1].result.text == "Tuesday."
