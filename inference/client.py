@@ -46,6 +46,11 @@ class Route:
     parameters: Mapping[str, Any]
     degraded: bool = False
 
+    @property
+    def label(self) -> str:
+        """The model's name."""
+        return self.pool.label
+
 
 class RemoteChatClient(ChatCompletionClient):
     """Calls one model for one scope. Light: pools, breakers and limits live in the `ModelPool`."""

@@ -30,7 +30,7 @@ class LocalDirect:
     """Drives a chat client of this process. That client books its own calls."""
 
     make: Callable[[CallScope], ChatCompletionClient]
-    model: str
+    label: str
 
     async def complete(self, body: Mapping[str, Any], scope: CallScope) -> dict[str, Any]:
         """A whole chat completion."""
@@ -66,7 +66,7 @@ class LocalDirect:
         return self.make(scope)
 
     def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": self.model}
+        return {"id": f"chatcmpl-{uuid.uuid4().hex}", "object": kind, "created": int(time.time()), "model": self.label}
 
 
 def to_autogen(messages: list[dict[str, Any]]) -> list[LLMMessage]:

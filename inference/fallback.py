@@ -23,22 +23,22 @@ from signalbox.errors import BudgetSpent, SignalboxError, UpstreamDown
 
 @dataclass(frozen=True)
 class FallbackPolicy:
-    """Who may answer in whose place, under which errors, and who is told that it happens."""
+    """When the next of several models may answer, and who is told that it does."""
 
-    names: tuple[str, ...]
+    models: int
     when_busy: bool
-    tell: Callable[[str, SignalboxError], None]
+    tell: Callable[[int, SignalboxError], None]
 
     def step(self, index: int, error: SignalboxError) -> None:
         """Allow the model after `index` to answer, or raise `error`.
 
         A model that answered badly twice is not down: another one in its place would hide that.
         """
-        last = index == len(self.names) - 1
+        last = index == self.models - 1
         busy = isinstance(error, BudgetSpent)
         if last or (busy and not self.when_busy) or isinstance(error, ModelFault):
             raise error
-        self.tell(self.names[index + 1], error)
+        self.tell(index + 1, error)
 
 
 class FallbackChatClient(ChatCompletionClient):

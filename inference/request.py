@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
@@ -99,12 +100,17 @@ def chat_job(
 def headers_for(scope: CallScope, record: CallRecord) -> dict[str, str]:
     """What routers and servers read: an opaque session for affinity, a request id, the trace."""
     headers = record.trace_headers()
-    session = hashlib.sha256(f"{scope.tenant}\x1f{scope.conversation_id}".encode()).hexdigest()
-    headers["X-Session-ID"] = session[:32]
+    headers["X-Session-ID"] = _session(scope.tenant, scope.conversation_id)
     headers["X-Request-Id"] = f"{scope.run_id or 'run'}-{uuid.uuid4().hex[:12]}"
     return headers
 
 
+@lru_cache(maxsize=4096)
+def _session(tenant: str, conversation_id: str) -> str:
+    return hashlib.sha256(f"{tenant}\x1f{conversation_id}".encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=4096)
 def cache_salt(tenant: str) -> str:
     """Keeps one tenant's prefix cache apart from another's, so that timing tells nothing across tenants."""
     return hashlib.sha256(f"signalbox-cache\x1f{tenant}".encode()).hexdigest()[:32]

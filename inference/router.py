@@ -1,6 +1,7 @@
 """Which model answers for which purpose: the `Models` of the running system."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import get_args
 
 import structlog
 from autogen_core.models import ChatCompletionClient
@@ -42,12 +43,15 @@ class RoutedModels:
         registry: CollectorRegistry | None = None,
         tracer: Tracer | None = None,
     ) -> None:
-        self._settings = settings
-        self._embedded = embedded
+        self._when_busy = settings.fallback.when_busy
         self._telemetry = Telemetry(
             InferenceMetrics(registry or CollectorRegistry()), tracer or trace.get_tracer("signalbox.inference")
         )
         self._fleet = Fleet(settings, self._telemetry.metrics)
+        self._local = LocalDirect(embedded, EMBEDDED)
+        self._routes: dict[Purpose, tuple[Route | LocalDirect, ...]] = {
+            purpose: self._routes_for(purpose, settings) for purpose in get_args(Purpose)
+        }
 
     async def start(self) -> None:
         """Look at every backend once and keep watching them; calls work without it, only later knowing."""
@@ -56,24 +60,22 @@ class RoutedModels:
 
     def client(self, purpose: Purpose, scope: CallScope) -> ChatCompletionClient:
         """A light client for one scope."""
-        chosen = self._settings.for_purpose(purpose)
-        order = tuple(dict.fromkeys((chosen.model, *self._fallbacks(purpose))))
-        clients = [self._one(purpose, name, scope, degraded=place > 0) for place, name in enumerate(order)]
+        routes = self._routes[purpose]
+        clients = [self._client(route, scope) for route in routes]
         if len(clients) == 1:
             return clients[0]
-        return FallbackChatClient(clients, self._policy(purpose, order, scope))
+        return FallbackChatClient(clients, self._policy(purpose, routes, scope))
 
     def direct(self, scope: CallScope, *, model: str = DIRECT) -> DirectUpstream:
         """A bare model for one request: `direct` as the settings route it, or a model by its name."""
         if model == DIRECT:
-            order = tuple(dict.fromkeys((self._settings.for_purpose("direct").model, *self._fallbacks("direct"))))
-        elif model in self.direct_names():
-            order = (model,)
+            routes = self._routes["direct"]
+        elif model in self._fleet.pools:
+            routes = (Route("direct", self._fleet.pools[model], {}),)
         else:
             known = ", ".join(self.direct_names())
             raise NotFound(f"The model {model!r} does not exist.", hint=f"Use one of {known}.", param="model")
-        routes = tuple(self._direct_route(name, degraded=place > 0) for place, name in enumerate(order))
-        return DirectUpstream(routes, scope, self._telemetry, self._policy("direct", order, scope))
+        return DirectUpstream(routes, scope, self._telemetry, self._policy("direct", routes, scope))
 
     def direct_names(self) -> tuple[str, ...]:
         """The names by which bare models can be asked."""
@@ -93,7 +95,7 @@ class RoutedModels:
 
     def engine(self, purpose: Purpose) -> str:
         """What answers for this purpose: `embedded`, or the model's name."""
-        return self._label(self._settings.for_purpose(purpose).model)
+        return self._routes[purpose][0].label
 
     async def health(self) -> dict[str, str]:
         """Per backend: `up`, or what is wrong with it. Empty when only the embedded engine is used."""
@@ -104,36 +106,33 @@ class RoutedModels:
         """Close pools and stop probes."""
         await self._fleet.close()
 
-    def _policy(self, purpose: Purpose, order: tuple[str, ...], scope: CallScope) -> FallbackPolicy:
-        def tell(name: str, error: SignalboxError) -> None:
-            _log.warning("model.fallback", purpose=purpose, model=order[0], to=name, code=error.code)
-            self._telemetry.metrics.fallbacks.labels(purpose, name).inc()
-            scope.meter.record(TokenUsage(), engine=self._label(name), degraded=True)
+    def _routes_for(self, purpose: Purpose, settings: InferenceSettings) -> tuple[Route | LocalDirect, ...]:
+        chosen = settings.for_purpose(purpose)
+        others = settings.fallback.to if chosen.fallback is None else chosen.fallback
+        routes: list[Route | LocalDirect] = []
+        for name in dict.fromkeys((chosen.model, *others)):
+            if name == EMBEDDED:
+                routes.append(self._local)
+                continue
+            parameters = chosen.parameters if name == chosen.model else {}
+            routes.append(Route(purpose, self._fleet.pools[name], parameters, degraded=bool(routes)))
+        return tuple(routes)
 
-        return FallbackPolicy(order, self._settings.fallback.when_busy, tell)
+    def _client(self, route: Route | LocalDirect, scope: CallScope) -> ChatCompletionClient:
+        if isinstance(route, LocalDirect):
+            return route.make(scope)
+        return RemoteChatClient(route, scope, self._telemetry)
 
-    def _fallbacks(self, purpose: Purpose) -> tuple[str, ...]:
-        chosen = self._settings.for_purpose(purpose)
-        return self._settings.fallback.to if chosen.fallback is None else chosen.fallback
+    def _policy(self, purpose: Purpose, routes: Sequence[Route | LocalDirect], scope: CallScope) -> FallbackPolicy:
+        def tell(index: int, error: SignalboxError) -> None:
+            label = routes[index].label
+            _log.warning("model.fallback", purpose=purpose, model=routes[0].label, to=label, code=error.code)
+            self._telemetry.metrics.fallbacks.labels(purpose, label).inc()
+            scope.meter.record(TokenUsage(), engine=label, degraded=True)
 
-    def _one(self, purpose: Purpose, name: str, scope: CallScope, *, degraded: bool) -> ChatCompletionClient:
-        if name == EMBEDDED:
-            return self._embedded(scope)
-        return RemoteChatClient(self._route(purpose, name, degraded=degraded), scope, self._telemetry)
-
-    def _direct_route(self, name: str, *, degraded: bool) -> Route | LocalDirect:
-        if name == EMBEDDED:
-            return LocalDirect(self._embedded, EMBEDDED)
-        return self._route("direct", name, degraded=degraded)
-
-    def _route(self, purpose: Purpose, name: str, *, degraded: bool) -> Route:
-        chosen = self._settings.for_purpose(purpose)
-        return Route(purpose, self._pool(name), chosen.parameters if chosen.model == name else {}, degraded)
+        return FallbackPolicy(len(routes), self._when_busy, tell)
 
     def _pool(self, name: str) -> ModelPool:
         if name not in self._fleet.pools:
             raise NotFound(f"The model {name!r} is not in inference.models.", hint="Add it to the settings.")
         return self._fleet.pools[name]
-
-    def _label(self, name: str) -> str:
-        return EMBEDDED if name == EMBEDDED else self._fleet.pools[name].label

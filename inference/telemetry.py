@@ -1,8 +1,7 @@
 """What is measured about every model call: metrics, one span, and the tokens and cost booked to the run."""
 
 import time
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -55,12 +54,35 @@ class InferenceMetrics:
         )
 
 
-@dataclass
+class CallMetrics:
+    """The metrics of one purpose on one model, looked up once: labels cost more than counting."""
+
+    def __init__(self, metrics: InferenceMetrics, purpose: str, model: str) -> None:
+        labels = (purpose, model)
+        self.outcomes = {outcome: metrics.requests.labels(*labels, outcome) for outcome in get_args(Outcome)}
+        self.duration = metrics.duration.labels(*labels)
+        self.first_token = metrics.first_token.labels(*labels)
+        self.prompt = metrics.tokens.labels(*labels, "prompt")
+        self.cached = metrics.tokens.labels(*labels, "cached")
+        self.completion = metrics.tokens.labels(*labels, "completion")
+        self.cost = metrics.cost.labels(*labels)
+        self.doubtful = metrics.doubtful.labels(*labels)
+
+
 class Telemetry:
     """Where measurements go; one for the process."""
 
-    metrics: InferenceMetrics
-    tracer: Tracer
+    def __init__(self, metrics: InferenceMetrics, tracer: Tracer) -> None:
+        self.metrics = metrics
+        self.tracer = tracer
+        self._calls: dict[tuple[str, str], CallMetrics] = {}
+
+    def of(self, purpose: str, model: str) -> CallMetrics:
+        """The metrics of that purpose on that model."""
+        key = (purpose, model)
+        if key not in self._calls:
+            self._calls[key] = CallMetrics(self.metrics, purpose, model)
+        return self._calls[key]
 
     def call(self, purpose: Purpose, model: str, scope: CallScope, price: Price) -> "CallRecord":
         """Begin to measure one call."""
@@ -76,7 +98,7 @@ class CallRecord:
         self.model = model
         self.backend = ""
         self.degraded = False
-        self.metrics = telemetry.metrics
+        self._telemetry = telemetry
         self._scope = scope
         self._price = price
         self._started = time.perf_counter()
@@ -122,29 +144,28 @@ class CallRecord:
 
     def invalid(self, kind: str) -> None:
         """What came did not validate."""
-        self.metrics.invalid.labels(self.purpose, self.model, kind).inc()
+        self._telemetry.metrics.invalid.labels(self.purpose, self.model, kind).inc()
 
     def truncated(self) -> None:
         """A text was cut off and is handed on as it is."""
         self.invalid("truncated")
         self._scope.meter.truncated.add(self.purpose)
 
-    def end(self, outcome: Outcome, *, engine: str = "") -> None:
+    def end(self, outcome: Outcome) -> None:
         """Book everything; the second time does nothing. A call that never reached a model books no tokens."""
         if self._ended:
             return
         self._ended = True
-        labels = (self.purpose, self.model)
-        metrics = self.metrics
-        metrics.requests.labels(*labels, outcome).inc()
-        metrics.duration.labels(*labels).observe(time.perf_counter() - self._started)
+        metrics = self._telemetry.of(self.purpose, self.model)
+        metrics.outcomes[outcome].inc()
+        metrics.duration.observe(time.perf_counter() - self._started)
         if self._first_token_s is not None:
-            metrics.first_token.labels(*labels).observe(self._first_token_s)
+            metrics.first_token.observe(self._first_token_s)
         if self.backend:
-            self._book(engine or self.model, complete=outcome in ("ok", "invalid"))
+            self._book(metrics, complete=outcome in ("ok", "invalid"))
         self._end_span(outcome)
 
-    def _book(self, engine: str, *, complete: bool) -> None:
+    def _book(self, metrics: CallMetrics, *, complete: bool) -> None:
         usage = self.tally.result(complete=complete)
         price = self._price
         cached_price = (
@@ -156,16 +177,14 @@ class CallRecord:
             + usage.cached_tokens * cached_price
             + usage.completion_tokens * price.output_per_million
         ) / 1_000_000
-        self._scope.meter.record(usage, engine=engine, degraded=self.degraded, cost=cost)
-        labels = (self.purpose, self.model)
-        tokens = self.metrics.tokens
-        tokens.labels(*labels, "prompt").inc(usage.prompt_tokens)
-        tokens.labels(*labels, "cached").inc(usage.cached_tokens)
-        tokens.labels(*labels, "completion").inc(usage.completion_tokens)
+        self._scope.meter.record(usage, engine=self.model, degraded=self.degraded, cost=cost)
+        metrics.prompt.inc(usage.prompt_tokens)
+        metrics.cached.inc(usage.cached_tokens)
+        metrics.completion.inc(usage.completion_tokens)
         if cost:
-            self.metrics.cost.labels(*labels).inc(cost)
+            metrics.cost.inc(cost)
         if self.tally.doubtful:
-            self.metrics.doubtful.labels(*labels).inc()
+            metrics.doubtful.inc()
         self._span.set_attribute("gen_ai.usage.input_tokens", usage.prompt_tokens)
         self._span.set_attribute("gen_ai.usage.output_tokens", usage.completion_tokens)
 
