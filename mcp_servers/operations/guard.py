@@ -24,6 +24,7 @@ logging.getLogger("sqlglot").setLevel(logging.CRITICAL)  # its warnings quote th
 
 MAX_SQL_CHARS = 8_000
 _BIND_PREFIX = "signalbox_"
+_FILTER_PREFIX = "f_"
 
 _SYNTAX = """
 Select Union Intersect Except Subquery CTE With Table TableAlias From Join Where Group Having Order Ordered Limit Offset
@@ -80,7 +81,10 @@ def guard(sql: str, access: Access, *, read: str, write: str, absent: frozenset[
     shown = tree.copy()
     names = _rename_ctes(tree)
     binds: dict[str, Any] = {}
+    called = _own_names(tree)
     tables = _rebuild_tables(tree, names, access, read, binds)
+    if access.columns is not None:
+        _check_quoted(shown, called | {c for name in tables for c in access.columns[name]})
     outputs = _outputs(tree, access, tables)
     _rebuild_shown(shown, access, read)
     return GuardedQuery(
@@ -88,7 +92,7 @@ def guard(sql: str, access: Access, *, read: str, write: str, absent: frozenset[
         binds=binds,
         shown=shown.sql(dialect=write, pretty=True, comments=False),
         tables=frozenset(tables),
-        reads=None if access.columns is None else _reads(tables, access),
+        reads=None if access.columns is None else _reads(tables, access, read),
         outputs=outputs,
     )
 
@@ -151,8 +155,25 @@ def _check_syntax(tree: exp.Expr, *, ours: bool) -> None:
             raise UserFault(f"{node.key.upper()} is not available here.", hint="Write a plain SELECT.", param="sql")
         if isinstance(node, exp.Select) and node.args.get("into"):
             raise UserFault("SELECT INTO writes; only reading is possible.", param="sql")
+        if isinstance(node, exp.Column) and node.name.lower() in {"rowid", "oid", "_rowid_"}:
+            raise UserFault(f"There is no column {node.name!r}.", hint="See describe_tables.", param="sql")
         if isinstance(node, exp.Column) and (node.args.get("db") or node.args.get("catalog")):
             raise UserFault("Columns are named as column or table.column.", param="sql")
+
+
+def _own_names(tree: exp.Expr) -> set[str]:
+    """Names that the statement itself gives: aliases, and columns of CTEs and subqueries."""
+    given = {alias.alias.lower() for alias in tree.find_all(exp.Alias)}
+    for alias in tree.find_all(exp.TableAlias):
+        given |= {column.name.lower() for column in alias.args.get("columns") or ()}
+    return given
+
+
+def _check_quoted(tree: exp.Expr, known: set[str]) -> None:
+    # SQLite takes a quoted name that does not exist for a string.
+    for column in tree.find_all(exp.Column):
+        if isinstance(column.this, exp.Identifier) and column.this.quoted and column.name.lower() not in known:
+            raise UserFault(f"There is no column {column.name!r}.", hint="Text stands in single quotes.", param="sql")
 
 
 def _rename_ctes(tree: exp.Expr) -> dict[int, exp.CTE]:
@@ -239,9 +260,9 @@ def _readable(
 
 
 def _condition(rule: RowFilter, values: Mapping[str, Any], dialect: str, binds: dict[str, Any] | None) -> exp.Expr:
-    condition = sqlglot.parse_one(rule.where, read=dialect)
+    condition = _filter_of(rule, dialect)
     for mark in list(condition.find_all(exp.Placeholder)):
-        value = values[str(mark.this)]
+        value = values[str(mark.this).removeprefix(_FILTER_PREFIX)]
         many = list(value) if isinstance(value, (list, tuple)) else [value]
         marks: list[exp.Expr] = []
         for one in many:
@@ -257,6 +278,11 @@ def _condition(rule: RowFilter, values: Mapping[str, Any], dialect: str, binds: 
         else:
             mark.replace(marks[0] if marks else exp.Null())
     return exp.paren(condition, copy=False)
+
+
+def _filter_of(rule: RowFilter, dialect: str) -> exp.Expr:
+    # A prefix, because `:values` would be read as the keyword.
+    return sqlglot.parse_one(re.sub(r"(?<![:\w]):(\w+)", rf":{_FILTER_PREFIX}\1", rule.where), read=dialect)
 
 
 def _rebuild_shown(shown: exp.Expr, access: Access, dialect: str) -> None:
@@ -276,16 +302,17 @@ def _rebuild_shown(shown: exp.Expr, access: Access, dialect: str) -> None:
         table.replace(rebuilt)
 
 
-def _reads(tables: Mapping[str, str], access: Access) -> dict[str, frozenset[str]]:
+def _reads(tables: Mapping[str, str], access: Access, dialect: str) -> dict[str, frozenset[str]]:
     """Table and column names that the database's authoriser may let through, those of the row filters included."""
     assert access.columns is not None
-    reads: dict[str, frozenset[str]] = {}
+    reads: dict[str, set[str]] = {name: {c.lower() for c in access.columns[name]} for name in tables}
     for name in tables:
-        own = {c.lower() for c in access.columns[name]}
         for rule, _ in access.filters.get(name, ()):
-            own |= {c.name.lower() for c in sqlglot.parse_one(rule.where).find_all(exp.Column)}
-        reads[name] = frozenset(own)
-    return reads
+            condition = _filter_of(rule, dialect)
+            columns = {column.name.lower() for column in condition.find_all(exp.Column)}
+            for table in (name, *(t.name.lower() for t in condition.find_all(exp.Table))):
+                reads.setdefault(table, set()).update(columns)
+    return {name: frozenset(columns) for name, columns in reads.items()}
 
 
 def _outputs(tree: exp.Expr, access: Access, tables: Mapping[str, str]) -> tuple[tuple[str, ColumnRule | None], ...]:

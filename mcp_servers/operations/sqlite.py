@@ -32,6 +32,7 @@ class SqliteReader:
         self._slots = anyio.CapacityLimiter(max_parallel)
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._views: frozenset[str] = frozenset()
 
     async def fetch(self, statement: Statement, limits: Limits) -> Page:
         """One page, read in a thread that ends at the deadline or when the caller goes away."""
@@ -66,7 +67,7 @@ class SqliteReader:
 
         try:
             connection.set_progress_handler(over, _STEPS_BETWEEN_CHECKS)
-            connection.set_authorizer(_authoriser(statement.reads))
+            connection.set_authorizer(_authoriser(statement.reads, self._views))
             binds = {k: v.isoformat() if isinstance(v, date) else v for k, v in statement.binds.items()}
             cursor = connection.execute(statement.sql, binds)
             names = tuple(column[0] for column in cursor.description or ())
@@ -86,7 +87,10 @@ class SqliteReader:
         connection = self._take()
         connection.set_authorizer(None)
         found: dict[str, frozenset[str]] = {}
-        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')").fetchall():
+        query = "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')"
+        made = connection.execute(query).fetchall()
+        self._views = frozenset(name.lower() for name, kind in made if kind == "view")
+        for name, _ in made:
             rows = connection.execute("SELECT name FROM pragma_table_info(?)", (name,)).fetchall()
             found[name.lower()] = frozenset(column.lower() for (column,) in rows)
         connection.close()
@@ -129,7 +133,7 @@ class SqliteReader:
         return UserFault(f"The database refused the statement: {text}.", hint="See describe_tables.", param="sql")
 
 
-def _authoriser(reads: Mapping[str, frozenset[str]] | None) -> Callable[..., int]:
+def _authoriser(reads: Mapping[str, frozenset[str]] | None, views: frozenset[str]) -> Callable[..., int]:
     def decide(action: int, first: str | None, second: str | None, _schema: str | None, source: str | None) -> int:
         if action in {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE}:
             return sqlite3.SQLITE_OK
@@ -148,7 +152,10 @@ def _authoriser(reads: Mapping[str, frozenset[str]] | None) -> Callable[..., int
     def _may_read(table: str, column: str, source: str | None) -> bool:
         if table.startswith(("sqlite_", "pragma_")):
             return False
-        if reads is None or (source or "").lower() in reads:  # a view that is allowed reads its own tables
+        if reads is None:
+            return True
+        inside = (source or "").lower()  # a view, but also a CTE, which may have any name
+        if inside in views and inside in reads:
             return True
         if not column and (table.startswith(CTE_PREFIX) or table in reads):
             return True
