@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from a2a_bridge.settings import A2ASettings
-from mcp_servers.desk.settings import SmtpSettings
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -15,6 +14,7 @@ from gateway.settings import GatewaySettings
 from inference.embedded.settings import EmbeddedSettings
 from inference.settings import InferenceSettings
 from knowledge.settings import KnowledgeSettings
+from mcp_servers.desk.settings import SmtpSettings
 from runs.settings import RunsSettings
 from signalbox.errors import UserFault
 from toolbus.settings import ToolBusSettings

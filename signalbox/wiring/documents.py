@@ -61,8 +61,8 @@ class BusDocuments:
             raise UserFault(f"There is no folder {request.path!r} on the server's machine.", param="path")
         told: asyncio.Queue[IngestProgress] = asyncio.Queue()
 
-        async def on_progress(done: float, total: float | None, message: str | None) -> None:
-            told.put_nowait(IngestProgress(processed=int(done), total=int(total or 0), document=message or ""))
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            told.put_nowait(IngestProgress(processed=int(progress), total=int(total or 0), document=message or ""))
 
         arguments = {"path": request.path, "access": list(request.access or ("everyone",)), "dry_run": request.dry_run}
         work = asyncio.create_task(

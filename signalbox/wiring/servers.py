@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mcp_servers.desk.settings import DeskSettings
 from pydantic import BaseModel, SecretStr
 
+from mcp_servers.desk.settings import DeskSettings
 from mcp_servers.hosting import CONFIG_ENV, HttpBinding, ServerConfig, dump_config
 from mcp_servers.knowledge.settings import KnowledgeServerSettings
 from mcp_servers.operations.settings import OperationsSettings

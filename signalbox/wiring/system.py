@@ -33,6 +33,7 @@ from signalbox.wiring.engines import build_models
 from signalbox.wiring.faces import Faces
 from signalbox.wiring.health import SystemHealth
 from signalbox.wiring.paths import Paths
+from signalbox.wiring.remotes import remote_specialists
 from signalbox.wiring.secrets import master_secret
 from signalbox.wiring.servers import tool_servers
 from toolbus.audit import AuditLog
@@ -102,7 +103,9 @@ async def open_system(settings: Settings) -> AsyncIterator[System]:
 
 async def _assemble(settings: Settings, base: Foundations, stack: AsyncExitStack) -> System:
     conversations = SqlConversationStore(base.engine)
-    runner = build_turns(settings.agents, base.models, base.bus, conversations, clock=clock_of(settings))
+    remote = await stack.enter_async_context(remote_specialists(settings.a2a))
+    clock = clock_of(settings)
+    runner = build_turns(settings.agents, base.models, base.bus, conversations, remote=remote, clock=clock)
     stack.push_async_callback(runner.close)
     log = RunLog(base.engine, settings.runs)
     stack.push_async_callback(log.close)
