@@ -95,6 +95,11 @@ class RemoteChatAgent(BaseChatAgent):
         self._connection = connection
         self._timeout_s = timeout_s
 
+    @property
+    def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
+        """Text only."""
+        return (TextMessage,)
+
     async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
         """The remote agent's whole answer."""
         async with aclosing(self.on_messages_stream(messages, cancellation_token)) as stream:
