@@ -1,9 +1,11 @@
 """Removes characters that a reader cannot see and a program can read: hidden instructions, disguised words."""
 
+import re
 import unicodedata
 
 _JOINERS = "\u200c\u200d"
 _KEPT_CONTROLS = "\n\t"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class VisibleText:
@@ -14,6 +16,9 @@ class VisibleText:
 
     def filter(self, text: str) -> str:
         """`text` without control, format, private and tag characters; joiners stay where scripts need them."""
+        if text.isascii() and not _CONTROL.search(text):  # by far the most text
+            self._previous = text[-1:] or self._previous
+            return text
         kept: list[str] = []
         for char in text:
             if self._visible(char):

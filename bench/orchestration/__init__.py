@@ -1,0 +1,1 @@
+"""What does orchestration cost? Turns over a model of fixed latency, against the critical path and against others."""
