@@ -102,8 +102,14 @@ def tool_servers(settings: Settings, mint: TokenMint) -> list[ServerSpec]:
     other is a stranger whose tools wait for approval.
     """
     if not settings.mcp_file.is_file():
-        return [built_in(name, settings, mint) for name in BUILT_IN]
-    return [_ours_or_not(spec, settings, mint) for spec in load_mcp_json(settings.mcp_file, os.environ)]
+        return [built_in(name, settings, mint) for name in BUILT_IN if _has_data(name, settings)]
+    specs = load_mcp_json(settings.mcp_file, os.environ)
+    return [_ours_or_not(spec, settings, mint) for spec in specs if _has_data(spec.name, settings)]
+
+
+def _has_data(name: str, settings: Settings) -> bool:
+    # Without a database of your own and without the demo's, there is nothing that the operations server could ask.
+    return name != "operations" or settings.operations.url is not None or settings.demo.enabled
 
 
 def _ours_or_not(spec: ServerSpec, settings: Settings, mint: TokenMint) -> ServerSpec:
