@@ -151,12 +151,13 @@ async def _create(
 
 
 async def _append(connection: AsyncConnection, principal: Principal, conversation_id: str, **values: Any) -> None:
+    values["text"] = values["text"].replace("\x00", "\ufffd")  # PostgreSQL keeps no NUL
     row = {"tenant": principal.tenant, "conversation_id": conversation_id, "at": datetime.now(UTC), **values}
     await connection.execute(sa.insert(message), row)
 
 
 def _title(text: str) -> str:
-    words = " ".join(text.split())
+    words = " ".join(text.replace("\x00", " ").split())
     if len(words) <= _TITLE_CHARS:
         return words
     return words[: _TITLE_CHARS - 1].rsplit(" ", 1)[0] + "…"

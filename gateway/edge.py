@@ -4,11 +4,12 @@ import secrets
 import time
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import INTERNAL, Fault, fault_of
 from gateway.metrics import Metrics
-from signalbox.errors import SignalboxError, TooLarge
+from signalbox.errors import SignalboxError, TooLarge, UserFault
 
 _log = structlog.get_logger(__name__)
 _UNROUTED = "(none)"
@@ -30,15 +31,19 @@ class Edge:
         began = time.perf_counter()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)  # uvicorn: a context each
         try:
-            exchange.check_length()
+            exchange.check()
             await self._app(scope, exchange.receive, exchange.send)
         except SignalboxError as error:
             await exchange.fail(fault_of(error))
+        except ClientDisconnect:  # it left while it still sent its body
+            _log.debug("request.abandoned", path=scope["path"])
         except Exception:  # noqa: BLE001 - the root of a request
             _log.exception("request.crashed", path=scope["path"])
             await exchange.fail(INTERNAL)
         route = getattr(scope.get("route"), "path", _UNROUTED)
-        self._metrics.request(route, scope["method"], exchange.status, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        self._metrics.request(route, scope["method"], exchange.status, seconds)
+        _log.debug("request", method=scope["method"], route=route, status=exchange.status, ms=round(seconds * 1000, 1))
 
 
 class _Exchange:
@@ -53,7 +58,9 @@ class _Exchange:
         self.request_id = f"req_{secrets.token_hex(12)}"
         self.status = 0
 
-    def check_length(self) -> None:
+    def check(self) -> None:
+        if "\x00" in self._scope["path"]:
+            raise UserFault("The address holds a NUL character.")
         for name, value in self._scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > self._max_body_bytes:
                 raise self._too_large()

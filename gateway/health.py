@@ -1,5 +1,6 @@
 """Is the process alive, is everything that it needs there, and what does it count?"""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ Health = Callable[[], Awaitable[dict[str, dict[str, str]]]]
 
 UP = "up"
 METRICS_PATH = "/metrics"
+_HEALTH_TIMEOUT_S = 5
 
 
 class HealthApi:
@@ -27,7 +29,7 @@ class HealthApi:
         self._metrics = metrics
         self._admission = admission
         self.router = APIRouter()
-        self.router.add_api_route("/healthz", self.alive, methods=["GET"])
+        self.router.add_api_route("/healthz", self.alive, methods=["GET", "HEAD"])
         self.router.add_api_route("/readyz", self.ready, methods=["GET"], response_model=None)
         self.router.add_api_route(METRICS_PATH, self.metrics, methods=["GET"], response_model=None)
 
@@ -37,7 +39,14 @@ class HealthApi:
 
     async def ready(self) -> Response:
         """503 until every dependency is up, and again while shutting down."""
-        dependencies = await self._health()
+        try:
+            async with asyncio.timeout(_HEALTH_TIMEOUT_S):
+                dependencies = await self._health()
+        except TimeoutError:
+            late = f"no answer within {_HEALTH_TIMEOUT_S} s"
+            dependencies = {
+                "health": {"state": late, "fix": "Look for what hangs in the log; restart if nothing does."}
+            }
         up = all(entry.get("state") == UP for entry in dependencies.values())
         draining = self._admission.draining
         status = "shutting down" if draining else "ready" if up else "not ready"

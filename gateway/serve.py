@@ -55,8 +55,3 @@ class GatewayServer(uvicorn.Server):
         await asyncio.sleep(self._settings.shutdown_grace_s)
         stopped = self._turns.log.stop_all(reason="the server is shutting down")
         _log.info("gateway.stopped_runs", runs=stopped)
-
-
-def serve(app: FastAPI, settings: GatewaySettings, turns: Turns) -> None:
-    """Run in the foreground until SIGINT or SIGTERM."""
-    GatewayServer(app, settings, turns).run()

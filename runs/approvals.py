@@ -146,7 +146,7 @@ class Approvals:
             "pin": tool.pin,
             "arguments": canonical_json(arguments),
             "binding": binding_of(tool.name, arguments, person, context.conversation_id),
-            "preview": preview,
+            "preview": _storable(preview),
             "chain": context.chain.model_dump_json(),
             "state": "pending",
             "created_at": now,
@@ -199,7 +199,7 @@ class Approvals:
             "state": "approved" if approve else "denied",
             "decided_at": datetime.now(UTC),
             "decided_by": principal.user,
-            "reason": reason,
+            "reason": _storable(reason),
         }
         if not await self._move(approval_id, ("pending",), change):
             current = await self.get(principal, approval_id)
@@ -237,15 +237,22 @@ class Approvals:
     def _begin(self, approval: Approval) -> asyncio.Task[Approval]:
         task = asyncio.create_task(self._carry_out(approval), name=f"approval {approval.id}")
         self._working.add(task)
-        task.add_done_callback(self._working.discard)
+        task.add_done_callback(self._finished)
         return task
+
+    def _finished(self, task: asyncio.Task[Approval]) -> None:
+        self._working.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:  # the database: resumed at the next start
+            _log.error("approval.interrupted", task=task.get_name(), error=type(error).__name__)
 
     async def _carry_out(self, approval: Approval) -> Approval:
         if not await self._move(approval.id, ("approved", "executing"), {"state": "executing"}):
             return await self._row(approval.id)
         executed = await self._call(approval)
         state = "done" if executed.ok else "failed"
-        await self._move(approval.id, ("executing",), {"state": state, "outcome": executed.text})
+        await self._move(
+            approval.id, ("executing",), {"state": state, "outcome": executed.text.replace("\x00", "\ufffd")}
+        )
         _log.info("approval.executed", approval=approval.id, tool=approval.tool, state=state)
         finished = await self._row(approval.id)
         await self._tell(finished)
@@ -317,6 +324,10 @@ def binding_of(tool: str, arguments: Mapping[str, Any], person: Principal, conve
     """The hash that an approval stands for: this call, by this person, in this conversation."""
     bound = [tool, canonical_json(arguments), person.user, person.tenant, conversation_id]
     return hashlib.sha256(json.dumps(bound).encode()).hexdigest()
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")  # PostgreSQL keeps no NUL
 
 
 def _visible(principal: Principal, approval_id: str | None = None) -> Sequence[sa.ColumnElement[bool]]:

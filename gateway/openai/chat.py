@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions` and `GET /v1/models`: one turn, streamed or not."""
 
 import contextlib
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
@@ -32,6 +33,7 @@ from runs.ids import new_run_id
 from signalbox.errors import Bug, TooLarge, UserFault
 
 Batches = AsyncGenerator[list[RunEvent], None]
+_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _GONE = "its client disconnected"
 
 
@@ -167,13 +169,12 @@ def _headers(turn: TurnRequest, conversation_id: str) -> dict[str, str]:
 
 
 def _conversation_id(request: Request, chat: ChatRequest) -> str | None:
-    if chat.signalbox and chat.signalbox.conversation_id:
-        return chat.signalbox.conversation_id
-    named = (chat.metadata or {}).get("conversation_id") or request.headers.get("x-conversation-id")
+    named = chat.signalbox.conversation_id if chat.signalbox else None
+    named = named or (chat.metadata or {}).get("conversation_id") or request.headers.get("x-conversation-id")
     if named is None:
         return None
-    if not isinstance(named, str) or len(named) > 64:
-        raise UserFault("The conversation id must be a string of at most 64 characters.", param="conversation_id")
+    if not isinstance(named, str) or _ID.fullmatch(named) is None:
+        raise UserFault("A conversation id looks like 'conv_' and 24 hex characters.", param="conversation_id")
     return named
 
 

@@ -12,9 +12,11 @@ MODELS = ("signalbox", "direct")
 
 
 def _text_of(content: Any) -> Any:
-    """Content parts as one text; other parts are refused by name."""
+    """Content parts as one text; other parts are refused by name. No database keeps NUL, so it becomes U+FFFD."""
     if content is None:
         return ""
+    if isinstance(content, str):
+        return content.replace("\x00", "\ufffd")
     if not isinstance(content, list):
         return content
     texts: list[str] = []
@@ -26,7 +28,7 @@ def _text_of(content: Any) -> Any:
         if not isinstance(text, str):
             raise ValueError(f"a content part of type {kind!r} needs a string 'text'")  # noqa: TRY004 - for Pydantic
         texts.append(text)
-    return "\n".join(texts)
+    return "\n".join(texts).replace("\x00", "\ufffd")
 
 
 class _Wire(BaseModel):
@@ -69,7 +71,7 @@ class ResponseFormat(_Wire):
 class Extension(_Wire):
     """Our own object in a request: `signalbox: {conversation_id, events}`."""
 
-    conversation_id: str | None = Field(default=None, min_length=1, max_length=64)
+    conversation_id: str | None = None
     events: bool = False
 
 

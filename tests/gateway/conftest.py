@@ -2,15 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
+from blockbuster import blockbuster_ctx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from agents.contracts import TurnRequest
 from conversations.contracts import ConversationStore
@@ -190,6 +192,13 @@ async def house(engine: AsyncEngine, settings: GatewaySettings) -> AsyncIterator
     yield House(app, settings, turns, agents, conversations, approvals, keys, executed, health, tokens)
     await approvals.close()
     await log.close()
+
+
+@pytest.fixture(autouse=True)
+def never_blocking() -> Iterator[None]:
+    """A call that blocks the event loop fails its test."""
+    with capture_logs(), blockbuster_ctx(scanned_modules=["gateway", "runs", "conversations"]):
+        yield
 
 
 @pytest.fixture

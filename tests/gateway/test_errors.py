@@ -59,6 +59,14 @@ def check_shape(response: httpx.Response, status: int) -> dict:
         ("POST", CHAT, 400, {"json": {**HI, "temperature": "hot"}}),
         ("POST", CHAT, 400, {"json": {**HI, "tool_choice": "required"}}),
         ("POST", CHAT, 400, {"json": {**HI, "metadata": {"conversation_id": 7}}}),
+        ("POST", CHAT, 400, {"json": {**HI, "signalbox": {"conversation_id": "a\u0000b"}}}),
+        (
+            "POST",
+            CHAT,
+            400,
+            {"content": b'{"model": "signalbox", "messages": [{"role": "user", "content": "\\ud800"}]}'},
+        ),
+        ("GET", "/v1/conversations/%00", 400, {}),
         ("POST", CHAT, 404, {"json": {**HI, "model": "gpt-9"}}),
         ("POST", CHAT, 404, {"json": {**HI, "signalbox": {"conversation_id": "conv_of_nobody"}}}),
         ("POST", CHAT, 413, {"json": {**HI, "messages": [{"role": "user", "content": "x" * 101}]}}),
@@ -102,6 +110,21 @@ async def test_nothing_is_told_to_strangers(client: httpx.AsyncClient, key):
         response = await client.get(path, headers={"authorization": key} if key else {})
         assert check_shape(response, 401)["code"] == "invalid_api_key"
         assert response.headers["www-authenticate"] == "Bearer"
+
+
+async def test_a_client_that_leaves_while_it_sends_is_no_error(house: House):
+    sent: list[object] = []
+
+    async def receive() -> dict:
+        return {"type": "http.disconnect"}
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", house.headers("ada")["authorization"].encode())]
+    scope = {"type": "http", "method": "POST", "path": CHAT, "query_string": b"", "headers": headers, "root_path": ""}
+    await house.app(scope, receive, send)
+    assert sent == []
 
 
 @pytest.mark.parametrize("stream", [False, True])
