@@ -21,12 +21,13 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from inference.contracts import CallScope
-from inference.embedded.compose.synthesis import synthesise
+from inference.embedded.compose.synthesis import CITATION, synthesise
 from inference.embedded.engine import EmbeddedEngine
 from inference.embedded.prompt_reader import Prompt, read_prompt
 from inference.embedded.schemas import Offer, offers_of
 from inference.embedded.structured import dumps, fill_schema, is_plan, plan_of, verdict_of
-from inference.embedded.text import sentences
+from inference.embedded.text import STOPWORDS, sentences
+from inference.embedded.text import words as words_of
 from inference.embedded.tokens import count_tokens
 from inference.embedded.toolchoice import Call, is_search
 from runs.events import TokenUsage
@@ -166,11 +167,13 @@ class EmbeddedClient(ChatCompletionClient):
         return await asyncio.to_thread(fill_schema, schema, prompt)
 
     async def _after_tools(self, prompt: Prompt, offers: Sequence[Offer]) -> _Reply:
-        answer = await self._engine.results.compose(prompt.question if not prompt.task else prompt.task, prompt.results)
-        return _Reply(answer.text)
+        answer = await self._engine.results.compose(prompt.wish, prompt.results)
+        again = _second_search(prompt, offers) if answer.declined and prompt.rounds == 1 else None
+        return _Reply([_function_call(again)] if again else answer.text)
 
     async def _call_tools(self, prompt: Prompt, offers: list[Offer], *, must: bool) -> _Reply:
-        choice = await self._engine.tools.choose(prompt.wish, offers, prompt.now, must=must)
+        found = _found(prompt)
+        choice = await self._engine.tools.choose(prompt.wish, offers, prompt.now, must=must, found=found)
         if choice.calls:
             return _Reply([_function_call(call) for call in choice.calls])
         searches = [offer for offer in offers if is_search(offer)]
@@ -203,6 +206,22 @@ class EmbeddedClient(ChatCompletionClient):
         )
         tokens = TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens, model_calls=1)
         self._scope.meter.record(tokens, engine=ENGINE)
+
+
+def _found(prompt: Prompt) -> str:
+    """What earlier steps found, as a text that can be sent on: without citations, without refusals."""
+    said = [str(item.get("findings") or "").strip() for item in prompt.findings]
+    return "\n\n".join(CITATION.sub("", text) for text in said if text and not text.startswith("NO_ANSWER"))
+
+
+def _second_search(prompt: Prompt, offers: Sequence[Offer]) -> Call | None:
+    """The same search once more with the telling words alone, when the first one brought nothing that answers."""
+    words = [word for word in words_of(prompt.wish) if word.lower() not in STOPWORDS]
+    searched = {result.tool for result in prompt.results}
+    for offer in offers:
+        if offer.tool in searched and is_search(offer) and "query" in offer.schema.get("properties", {}):
+            return Call(offer.tool, offer.arguments({"query": " ".join(words)})) if words else None
+    return None
 
 
 def pieces_of(text: str) -> list[str]:

@@ -50,13 +50,16 @@ _ASKS_PERIOD = re.compile(
     re.IGNORECASE,
 )
 _ASKS_RULE = re.compile(
-    r"\b(polic\w+|allowed|entitled|procedure|process|rules?|guidelines?|may i|can i|should i|am i|do i|must"
+    r"\b(polic\w+|allowed|entitled|eligible|terms|contracts?|clauses?|says?|stated?|decided"
+    r"|decisions?|minutes|guides?|get\b|code of|procedure|process|rules?|guidelines?|may i|can i|should i|am i"
+    r"|do i|must"
     r"|how do (?:i|we)"
     r"|how to|what happens|who (?:is|should|do|approves|can)|explain|why|what does|mean\w*|according to|handbook"
     r"|manual"
     r"|recommended|required|steps?|instructions?|set up|how often|how long)\b",
     re.IGNORECASE,
 )
+_ASKS_HOW = re.compile(r"^\W*(?:how|where|when|why|what) (?:do|can|should|to|does|must|would)\b", re.IGNORECASE)
 _FOLLOW_UP = re.compile(
     r"^\W*(?:and|but|also|what about|how about|and what about|same (?:for|in)|then|only|now|just|ok and)\b"
     r"|^\W*(?:in|for|since|with|without|by|per) [\w\s]{2,30}\?\s*$",
@@ -70,7 +73,7 @@ _USES_FINDING = re.compile(
     r"|outcome))\b",
     re.IGNORECASE,
 )
-_MARGIN = 0.12
+_MARGIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ class _Profile:
         self.description = str(item.get("description") or "")
         self.up = str(item.get("health") or "up").lower() in ("up", "ok", "healthy", "")
         self.examples = [str(example) for example in item.get("examples") or ()]
+        self.has_tools = bool(item.get("tools"))
         tools = [_tool_text(tool) for tool in item.get("tools") or ()]
         self.samples = [text for text in (*sentences(self.description), *self.examples, *tools) if text] or [self.name]
         self.words = key_stems(" ".join((self.name, self.description, *self.examples, *tools)))
@@ -161,7 +165,7 @@ def _routes(intents: list[Intent], profiles: list[_Profile], vectors: Vectors) -
         names = [profiles[int(order[0])].name]
         if not action and len(order) > 1 and scores[order[0]] - scores[order[1]] < _MARGIN:
             second = profiles[int(order[1])]
-            if second.acts < 0.5:
+            if second.acts < 0.5 and second.has_tools:
                 names.append(second.name)
         routes.append(Route(intent.whole, tuple(names), action))
     return Routing(tuple(_joined(routes)))
@@ -180,7 +184,7 @@ def _scores(intent: Intent, vector: Vectors, held: Vectors, profiles: list[_Prof
         at += len(profile.samples)
         meaning = 0.7 * float(cosines.max()) + 0.3 * float(np.sort(cosines)[-3:].mean())
         words = rarity.overlap(wanted, profile.words)
-        kind = 0.5 * profile.acts if action else -0.5 * profile.acts
+        kind = (0.5 if action else -0.7 if _ASKS_HOW.search(intent.text) else -0.25) * profile.acts
         kind += (0.35 * count - 0.2 * rule) * profile.counts + (0.3 * rule - 0.15 * count) * profile.reads
         scores[index] = meaning + 0.3 * words + kind - (0.0 if profile.up else 0.3)
     return scores

@@ -59,8 +59,13 @@ class ToolChooser:
         self._vectors = vectors
         self._settings = settings
 
-    async def choose(self, wish: str, offers: Sequence[Offer], today: date, *, must: bool = False) -> Choice:
-        """Calls for every intent of the wish that some offer serves; `must` calls the best one in any case."""
+    async def choose(
+        self, wish: str, offers: Sequence[Offer], today: date, *, must: bool = False, found: str = ""
+    ) -> Choice:
+        """Calls for every intent of the wish that some offer serves; `must` calls the best one in any case.
+
+        `found` is what earlier steps found: the text to send where the wish speaks of "it" or "the result".
+        """
         intents = _merged(split_intents(wish, limit=self._settings.max_parallel_calls))
         labels = await asyncio.to_thread(_labels, offers)
         asked = [clip(clean(intent.text), 600) for intent in intents]
@@ -68,7 +73,7 @@ class ToolChooser:
         vectors = await self._vectors.embed([*asked, *labels, *choices])
         meaning = vectors[: len(asked)] @ vectors[len(asked) : len(asked) + len(labels)].T
         likeness = vectors[: len(asked)] @ vectors[len(asked) + len(labels) :].T
-        matching = _Matching(intents, offers, meaning, _Likes(choices, likeness), today, must)
+        matching = _Matching(intents, offers, meaning, _Likes(choices, likeness), today, must, found)
         return await asyncio.to_thread(self._decide, matching)
 
     def _decide(self, matching: "_Matching") -> Choice:
@@ -76,7 +81,7 @@ class ToolChooser:
         calls: list[Call] = []
         asks: list[str] = []
         for at, intent in enumerate(matching.intents):
-            words = Words(intent.whole, matching.today, matching.likes.of(at))
+            words = Words(intent.whole, matching.today, matching.likes.of(at), matching.found)
             best = _best(self._rank(intent, matching.offers, matching.meaning[at], rarity, words))
             if best is None or (best.score < _NO_FIT and not matching.must):
                 continue
@@ -118,6 +123,7 @@ class _Matching:
     likes: "_Likes"
     today: date
     must: bool
+    found: str
 
 
 def _best(ranked: Sequence[_Ranked]) -> _Ranked | None:

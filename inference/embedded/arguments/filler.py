@@ -51,11 +51,12 @@ class Filled:
 
 @dataclass
 class Words:
-    """One message and everything in it that has a shape."""
+    """One message and everything in it that has a shape; `found` is what earlier steps found, for "send the result"."""
 
     text: str
     today: date
     likeness: choices.Likeness | None = None
+    found: str = ""
     periods: list[Period] = field(init=False)
     ids: list[tuple[str, tuple[int, int]]] = field(init=False)
     numbers: list[Number] = field(init=False)
@@ -238,7 +239,7 @@ def _shaped(name: str, part: Mapping[str, Any], words: Words) -> str | None:
 def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) -> str | None:
     text = words.text
     if texts.QUERY.search(name):
-        return texts.query_text(text)
+        return None if not must and done and texts.lists_only(text) else texts.query_text(text)
     if _PERSON_NAME.search(name) and not re.search(r"(file|display|project|product|event|metric)_?name", name):
         person = values.EMAIL.search(text)
         if person and not name.endswith("name"):
@@ -260,6 +261,8 @@ def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) ->
         used = set(map(str, done.values()))
         places = [found for found, _ in values.names(text) if found not in used]
         return place if place and place[0].isupper() else (places or [None])[0]
+    if words.found and texts.POINTS_BACK.search(text) and (texts.TITLE.search(name) or texts.BODY.search(name)):
+        return words.found if texts.BODY.search(name) else texts.title_text(words.found)
     if texts.TITLE.search(name):
         return texts.title_text(text) if must else None
     if texts.BODY.search(name):

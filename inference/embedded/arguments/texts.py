@@ -15,6 +15,10 @@ BODY = re.compile(
     r"|explanation"
     r"|justification|instructions?|request|task|feedback|issue|problem)$"
 )
+POINTS_BACK = re.compile(
+    r"\b(it|that|this|them|those|these|the (?:results?|answer|findings?|summary|numbers?|list|figures?|outcome))\b",
+    re.I,
+)
 _COMMAND = re.compile(
     rf"^\W*(?:(?:please|then|and|also|now|kindly)\s+)*(?:(?:can|could|would|will) you\s+(?:please\s+)?"
     rf"|i(?:'d| would) like (?:you )?to\s+|i (?:want|need) (?:you )?to\s+|let's\s+)?(?:{ACTION_VERB})\b\s*",
@@ -26,6 +30,11 @@ _TOPIC = re.compile(
     r"|re:?|because of|because|for the fact that|reporting|that reports)\s+(?P<topic>.+)$",
     re.IGNORECASE | re.DOTALL,
 )
+_LISTED_TOPIC = re.compile(
+    r"^\W*(?:list|show|find|get|give|search|look)\b.{0,60}?\b(?:about|on|regarding|concerning|mentioning)\s+(?P<topic>.+)$",
+    re.I,
+)
+_LISTS = re.compile(r"^\W*(?:list|show|which|what|are there|give)\b", re.IGNORECASE)
 _SAID = re.compile(
     r"\b(?:saying|that says?|which says?|stating|telling (?:him|her|them|\w+)|to say|with (?:the )?(?:text|message"
     r"|body|comment"
@@ -48,6 +57,9 @@ _TRAIL = re.compile(
 
 def query_text(wish: str) -> str:
     """What to search for: the question without politeness and without the order to search."""
+    topic = _LISTED_TOPIC.match(clean(wish))
+    if topic:
+        return topic["topic"].strip(" ?.!")
     bare = clean(wish)
     bare = re.sub(
         r"^\W*(?:(?:search|look|find|check|browse|query)(?:\s+(?:up|for|in|through|out|information|documents?|the"
@@ -62,6 +74,7 @@ def query_text(wish: str) -> str:
 
 def title_text(wish: str) -> str:
     """A short title: what is quoted, else what the message says it is about, else the order without its verb."""
+    wish = _statement(wish)
     quotes = quoted(wish)
     if quotes:
         return clip(quotes[0][0], 120)
@@ -73,6 +86,7 @@ def title_text(wish: str) -> str:
 
 def body_text(wish: str, *, beside: str = "") -> str:
     """The text to send or to note: what is quoted or said, else the whole message."""
+    wish = _statement(wish)
     quotes = [text for text, _ in quoted(wish) if text != beside]
     if quotes:
         return quotes[-1]
@@ -81,6 +95,16 @@ def body_text(wish: str, *, beside: str = "") -> str:
         return _tidy(_said(said))
     topic = _TOPIC.search(wish)
     return _tidy(topic["topic"]) if topic else _tidy(clean(wish))
+
+
+def lists_only(wish: str) -> bool:
+    """Whether the words ask for a list by its properties, and name no topic to search for."""
+    return bool(_LISTS.match(clean(wish)) and not _LISTED_TOPIC.match(clean(wish)) and not quoted(wish))
+
+
+def _statement(wish: str) -> str:
+    """A request in the form of a question, without its question mark."""
+    return wish.strip().rstrip("?") if re.match(r"^\W*(?:can|could|would|will) you\b", wish, re.I) else wish
 
 
 def _said(match: re.Match[str]) -> str:

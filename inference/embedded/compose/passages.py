@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inference.embedded.compose.contradictions import find_contradiction, state_contradiction
 from inference.embedded.compose.evidence import Evidence, Passage
 from inference.embedded.compose.render import Point, render
 from inference.embedded.compose.scoring import Lexical, combine, lexical_scores
@@ -71,15 +72,21 @@ class PassageComposer:
         before = _before(reading, held)
         points: list[Point] = []
         surest = 0.0
+        differing: list[str] = []
         for lexical, vector in zip(reading.lexical, asked, strict=True):
             scores = combine(lexical, vector, reading.shortlist, held, before)
             surest = max(surest, certainty(float(scores.fit.max()), lexical.covered, answerable))
             limit = max(3, self._settings.max_points // count)
+            pair = find_contradiction(reading.units, reading.passages, scores, reading.shortlist, held)
+            if pair:
+                differing.append(state_contradiction(pair, reading.units, reading.passages))
+                scores.total[list(pair)] = -9.0
             room = self._settings.max_list_chars
             points += select(lexical.question, reading.units, scores, limit=limit, max_list_chars=room)
         if surest < self._settings.decline_below:
             return Answer(refusal(question), surest, declined=True)
-        return Answer(render(points, reading.passages), surest)
+        said = [*dict.fromkeys(differing), render(points, reading.passages)]
+        return Answer("\n\n".join(text for text in said if text), surest)
 
 
 def certainty(fit: float, covered: float, answerable: float | None) -> float:

@@ -16,7 +16,7 @@ _ASIDE_LIST_CHARS = 450
 def select(question: str, units: Sequence[Unit], scores: Scores, *, limit: int, max_list_chars: int) -> list[Point]:
     """At most `limit` points, best first."""
     order = np.argsort(-scores.total, kind="stable")
-    worth = _WORTH * float(scores.total[order[0]])
+    worth = _WORTH * max(float(scores.total[order[0]]), 0.0)
     steps = "steps" in answer_types(question)
     points: list[Point] = []
     shown: set[int] = set()
@@ -27,9 +27,10 @@ def select(question: str, units: Sequence[Unit], scores: Scores, *, limit: int, 
             continue
         room = max_list_chars if steps and not points else _ASIDE_LIST_CHARS
         point = _point(index, units, room)
-        if point is None:
+        if point is None or (point.kind == "list" and shown.issuperset(point.members[1:])):
             continue
         shown.update(point.members)
+        shown.update(i for i, unit in enumerate(units) if unit.passage == point.passage and unit.text == point.lead)
         points.append(point)
     return points
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from inference.embedded.text import clip, key_stems
 
-_CITATION = re.compile(r"\s*\[#[0-9a-f]{8}\]")
+CITATION = re.compile(r"\s*\[#[0-9a-f]{8}\]")
 _SAME = 0.85
 
 
@@ -54,7 +54,7 @@ def _without_repeats(findings: str, seen: list[frozenset[str]]) -> str:
     """The paragraphs that say something new."""
     kept: list[str] = []
     for paragraph in re.split(r"\n{2,}", findings):
-        said = frozenset(key_stems(_CITATION.sub("", paragraph)))
+        said = frozenset(key_stems(CITATION.sub("", paragraph)))
         repeats = said and any(len(said & other) / len(said) >= _SAME for other in seen)
         if not repeats:
             kept.append(paragraph)
