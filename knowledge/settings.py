@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from knowledge.sources.settings import AnySource
+
 
 class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,7 +40,9 @@ class ChunkSettings(_Settings):
 
 
 class IngestSettings(_Settings):
-    """How sources are read, parsed and cut."""
+    """Which sources there are, and how they are read, parsed and cut."""
+
+    sources: tuple[AnySource, ...] = ()
 
     parallel: int = Field(default=8, ge=1, le=256, description="Documents in work at once.")
     region: str = Field(default="", description="Where this store is; documents tagged for another region stay out.")

@@ -120,7 +120,8 @@ class _Run:
                     group.create_task(self._take_some(waiting))
         except* SignalboxError as failures:
             raise _first(failures) from failures
-        await self._forget_gone(empty=not items)
+        if not getattr(self.connector, "partial", False):  # an upload is one file of many
+            await self._forget_gone(empty=not items)
 
     async def _take_some(self, waiting: Iterator[SourceItem]) -> None:
         for item in waiting:
@@ -144,13 +145,18 @@ class _Run:
                     await self._relabel(item, item.uri, stamp, data)
                     self._count_relabelled(before, stamp)
                     return
-            elif known is None and (old := self.inventory.claim_moved(sha, stamp.pipeline)) is not None:
+            elif known is None and (old := self._moved_from(sha, stamp)) is not None:
                 await self._relabel(item, old, stamp, data)
                 self.tally.moved += 1
                 return
             await self._keep(item, stamp, await self.parser.parse(item.document, data))
         except ToolFault as fault:
             await self._leave_out(item, fault, known)
+
+    def _moved_from(self, sha: str, stamp: Stamp) -> str | None:
+        if getattr(self.connector, "partial", False):
+            return None
+        return self.inventory.claim_moved(sha, stamp.pipeline)
 
     def _count_relabelled(self, before: Stamp, now: Stamp) -> None:
         if before.labels == now.labels:

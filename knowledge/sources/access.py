@@ -56,6 +56,11 @@ def read_access_file(content: str, where: str) -> AccessFile:
     return AccessFile(tuple((str(glob), _rule(value, where)) for glob, value in loaded.items()))
 
 
+def read_subjects(text: str, where: str) -> frozenset[str]:
+    """The subjects in a comma-separated list; raises `UserFault` when one is malformed."""
+    return _subjects([name.strip() for name in text.split(",") if name.strip()], where)
+
+
 def _rule(value: Any, where: str) -> AccessRule:
     if isinstance(value, list | str):
         value = {"allow": value}

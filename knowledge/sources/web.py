@@ -1,0 +1,164 @@
+"""Pages by address, and all pages of sitemaps."""
+
+import gzip
+import hashlib
+import html
+import re
+import zlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from fnmatch import fnmatchcase
+from io import BytesIO
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import structlog
+
+from knowledge.contracts import SourceItem
+from knowledge.sources.fetch import Fetched, SafeFetcher
+from knowledge.sources.robots import Robots
+from knowledge.sources.settings import WebSettings
+from knowledge.sources.spool import Spool
+from signalbox.errors import ToolFault, UserFault
+
+_log = structlog.get_logger(__name__)
+_ENTRY = re.compile(r"<(url|sitemap)\b[^>]*>(.*?)</\1\s*>", re.S | re.I)
+_LOC = re.compile(r"<loc\b[^>]*>\s*(.*?)\s*</loc\s*>", re.S | re.I)
+_LASTMOD = re.compile(r"<lastmod\b[^>]*>\s*(.*?)\s*</lastmod\s*>", re.S | re.I)
+_MAX_SITEMAP_BYTES = 50_000_000
+_MAX_SITEMAPS = 200
+
+
+class WebSource:
+    """`pages` and everything in `sitemaps` that `include` and `exclude` (globs over the address) let through.
+
+    A page is fetched again when its sitemap gives a new date, or else when its ETag, date or content is new.
+    """
+
+    def __init__(self, settings: WebSettings, fetcher: SafeFetcher) -> None:
+        if not (settings.pages or settings.sitemaps):
+            raise UserFault(f"The web source {settings.name!r} names neither pages nor sitemaps.", hint="Give one.")
+        self._settings = settings
+        self._fetcher = fetcher
+        self._robots = Robots(fetcher, respect=settings.respect_robots, delay_s=settings.delay_s)
+        self._spool = Spool()
+
+    @property
+    def name(self) -> str:
+        """The source's name in the record."""
+        return self._settings.name
+
+    async def items(self) -> AsyncIterator[SourceItem]:
+        """The pages that are there; a page that fails just now is listed as it may still be read later."""
+        seen: set[str] = set()
+        async for url, lastmod in self._addresses():
+            if url in seen or not self._wanted(url):
+                continue
+            if len(seen) >= self._settings.max_pages:
+                _log.warning("web_source_cut", source=self._settings.name, max_pages=self._settings.max_pages)
+                return
+            seen.add(url)
+            if lastmod:
+                yield self._item(url, f"lastmod:{lastmod}", 0, _iso(lastmod))
+            elif item := await self._probe(url):
+                yield item
+
+    async def read(self, item: SourceItem) -> bytes:
+        """The page, from the listing where it had to be fetched for that."""
+        spooled = await self._spool.get(item.uri)
+        if spooled is not None:
+            return spooled
+        return (await self._get(item.uri)).body
+
+    async def _addresses(self) -> AsyncIterator[tuple[str, str]]:
+        for page in self._settings.pages:
+            yield urldefrag(page).url, ""
+        waiting, done = list(self._settings.sitemaps), 0
+        while waiting and done < _MAX_SITEMAPS:
+            done += 1
+            for kind, url, lastmod in _entries(await self._get(waiting.pop(0))):
+                if kind == "sitemap":
+                    waiting.append(url)
+                else:
+                    yield urldefrag(url).url, lastmod
+
+    async def _probe(self, url: str) -> SourceItem | None:
+        """An item with the page's own mark of change, or with the hash of its content. Gone pages are no item."""
+        try:
+            fetched = await self._get(url)
+        except ToolFault as fault:
+            if getattr(fault, "gone", False):
+                return None
+            _log.warning("page_failed", source=self._settings.name, reason=fault.message)
+            return self._item(url, "unreadable", 0, None)
+        await self._spool.put(url, fetched.body)
+        mark = fetched.headers.get("etag") or hashlib.sha256(fetched.body).hexdigest()
+        return self._item(url, mark, len(fetched.body), _http_date(fetched.headers.get("last-modified")))
+
+    async def _get(self, url: str) -> Fetched:
+        await self._robots.admit(url)
+        fetched = await self._fetcher.fetch(url)
+        if fetched.status in {404, 410}:
+            raise Gone(f"{url!r} is gone (HTTP {fetched.status}).")
+        if fetched.status != 200:
+            raise ToolFault(f"{url!r} answered HTTP {fetched.status}.", retryable=fetched.status >= 429)
+        return fetched
+
+    def _item(self, url: str, fingerprint: str, size: int, modified: datetime | None) -> SourceItem:
+        parts = urlsplit(url)
+        query = f"?{parts.query}" if parts.query else ""
+        return SourceItem(
+            source=self._settings.name,
+            document=f"{parts.netloc}{unquote(parts.path).rstrip('/')}{query}",
+            uri=url,
+            fingerprint=fingerprint,
+            size_bytes=size,
+            modified=modified,
+            access=self._settings.access,
+            tags=self._settings.tags,
+            region=self._settings.region,
+        )
+
+    def _wanted(self, url: str) -> bool:
+        if self._settings.include and not any(fnmatchcase(url, pattern) for pattern in self._settings.include):
+            return False
+        return not any(fnmatchcase(url, pattern) for pattern in self._settings.exclude)
+
+
+class Gone(ToolFault):
+    """The page is not there any more."""
+
+    gone = True
+
+
+def _entries(fetched: Fetched) -> list[tuple[str, str, str]]:
+    """(url or sitemap, address, date) of a sitemap; read by pattern, so that no XML is expanded."""
+    body = fetched.body
+    if body.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.GzipFile(fileobj=BytesIO(body)) as packed:
+                body = packed.read(_MAX_SITEMAP_BYTES)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ToolFault(f"The sitemap {fetched.url!r} is damaged.") from error
+    text = body[:_MAX_SITEMAP_BYTES].decode("utf-8", "replace")
+    entries = []
+    for match in _ENTRY.finditer(text):
+        if loc := _LOC.search(match[2]):
+            lastmod = _LASTMOD.search(match[2])
+            entries.append((match[1].lower(), html.unescape(loc[1]), lastmod[1] if lastmod else ""))
+    return entries
+
+
+def _iso(value: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _http_date(value: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(value) if value else None
+    except ValueError:
+        return None

@@ -1,0 +1,412 @@
+"""Connectors against real peers on this machine: web servers, databases, mailboxes, MCP sessions."""
+
+import asyncio
+import gzip
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import samples
+from aiohttp import web
+from pydantic import SecretStr
+
+from knowledge.contracts import AccessRule
+from knowledge.ingest.schedule import IngestSchedule
+from knowledge.sources import UploadSource
+from knowledge.sources.fetch import SafeFetcher
+from knowledge.sources.imap import ImapSource
+from knowledge.sources.maildir import MaildirSource
+from knowledge.sources.mcp import McpResources
+from knowledge.sources.opening import open_source
+from knowledge.sources.settings import (
+    FolderSettings,
+    ImapSettings,
+    McpSettings,
+    RestSettings,
+    SqlSettings,
+    WebSettings,
+)
+from knowledge.sources.sql import SqlSource
+from signalbox.errors import ToolFault, UpstreamDown, UserFault
+
+STAFF = AccessRule(allow=frozenset({"group:staff"}))
+
+
+@asynccontextmanager
+async def served(routes: dict[str, Any]) -> AsyncIterator[str]:
+    """A web server on this machine; values are bodies, statuses, or (status, headers, body)."""
+
+    async def answer(request: web.Request) -> web.Response:
+        value = routes.get(request.path_qs, 404)
+        if callable(value):
+            value = value(request)
+        if isinstance(value, int):
+            return web.Response(status=value)
+        status, headers, body = value if isinstance(value, tuple) else (200, {}, value)
+        return web.Response(status=status, headers=headers, body=body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/",
+        "http://localhost/",
+        "http://0.0.0.0/",
+        "http://[::1]/",
+        "http://10.1.2.3/",
+        "http://192.168.0.1/",
+        "http://172.16.0.1/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://100.64.0.1/",
+        "http://[fd00::1]/",
+        "http://[fe80::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[::ffff:a9fe:a9fe]/",
+        "http://[64:ff9b::7f00:1]/",
+        "http://[2002:7f00:1::]/",
+        "http://224.0.0.1/",
+        "http://2130706433/",
+        "http://0x7f.1/",
+        "http://user:secret@example.org/",
+        "file:///etc/passwd",
+        "ftp://example.org/",
+        "gopher://127.0.0.1/",
+        "http:///nohost",
+    ],
+)
+async def test_addresses_that_lead_inside_are_refused(url):
+    async with SafeFetcher(timeout_s=3) as fetcher:
+        with pytest.raises(ToolFault):
+            await fetcher.fetch(url)
+
+
+async def test_a_redirect_to_the_inner_network_is_refused_although_its_origin_is_allowed():
+    async with served({"/secret": b"secret"}) as inner:
+        port = inner.rsplit(":", maxsplit=1)[1]
+        routes = {"/": (302, {"Location": f"http://localhost:{port}/secret"}, b"")}
+        async with served(routes) as outer, SafeFetcher(allow=[outer.removeprefix("http://")]) as fetcher:
+            with pytest.raises(ToolFault, match="not on the public internet"):
+                await fetcher.fetch(f"{outer}/")
+
+
+async def test_answers_are_bounded_in_size_and_redirects_also_when_packed():
+    routes = {
+        "/large": b"x" * 2_000_001,
+        "/bomb": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"\0" * 50_000_000)),
+        "/loop": (302, {"Location": "/loop"}, b""),
+        "/odd": (200, {"Content-Encoding": "br"}, b"x"),
+        "/packed": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"words")),
+    }
+    async with served(routes) as base, SafeFetcher(allow=["127.0.0.1"], max_bytes=2_000_000, timeout_s=4) as fetcher:
+        assert (await fetcher.fetch(f"{base}/packed")).body == b"words"
+        for path, expected in (
+            ("large", "larger"),
+            ("bomb", "larger"),
+            ("loop", "redirects"),
+            ("odd", "packed as 'br'"),
+        ):
+            with pytest.raises(ToolFault, match=expected):
+                await fetcher.fetch(f"{base}/{path}")
+
+
+async def test_a_secret_header_does_not_follow_a_redirect_to_another_origin():
+    seen: list[str | None] = []
+
+    def note(request: web.Request) -> bytes:
+        seen.append(request.headers.get("X-Key"))
+        return b"{}"
+
+    async with (
+        served({"/": note}) as other,
+        served({"/": (302, {"Location": f"{other}/"}, b"")}) as first,
+        SafeFetcher(allow=["127.0.0.0/8"]) as fetcher,
+    ):
+        await fetcher.fetch(f"{first}/", headers={"X-Key": "secret"})
+    assert seen == [None]
+
+
+async def test_pages_of_a_sitemap_are_taken_and_only_changed_ones_again(record, pipeline):
+    routes: dict[str, Any] = {"/robots.txt": b"User-agent: *\nDisallow: /private\n", "/a": samples.HTML}
+    routes["/b"] = (200, {"ETag": '"1"'}, b"<html><body><h1>Shipping</h1><p>We ship on Monday.</p></body></html>")
+    routes["/private/c"] = b"<html><body><p>Not for robots.</p></body></html>"
+    async with served(routes) as base:
+        pages = "".join(f"<url><loc>{base}{path}</loc></url>" for path in ("/b", "/private/c", "/gone", "/skip/d"))
+        listed = f"<urlset><url><loc>{base}/a</loc><lastmod>2026-01-02</lastmod></url>{pages}</urlset>"
+        routes["/sitemap.xml"] = (
+            f"<sitemapindex><sitemap><loc>{base}/all.xml.gz</loc></sitemap></sitemapindex>".encode()
+        )
+        routes["/all.xml.gz"] = gzip.compress(listed.encode())
+        settings = WebSettings(
+            name="site",
+            sitemaps=(f"{base}/sitemap.xml",),
+            exclude=("*/skip/*",),
+            allow=("127.0.0.1",),
+            delay_s=0,
+            access=STAFF,
+        )
+        async with open_source(settings) as source:
+            first = await pipeline.run(source)
+        host = base.removeprefix("http://")
+        assert record.paths() == {f"{host}/a", f"{host}/b"}
+        assert record.document_at(f"{host}/a").title == "Leave policy"
+        assert record.document_at(f"{host}/a").access == STAFF
+        assert [entry.reason for entry in first.quarantined if "robots.txt" in entry.reason]
+        routes["/b"] = (200, {"ETag": '"2"'}, b"<html><body><h1>Shipping</h1><p>We ship on Tuesday.</p></body></html>")
+        async with open_source(settings) as source:
+            second = await pipeline.run(source)
+        assert (second.changed, second.unchanged) == (1, 1)
+        assert "Tuesday" in record.text_of(f"{host}/b")
+
+
+async def test_a_page_that_fails_for_a_while_is_kept(record, pipeline):
+    routes: dict[str, Any] = {"/a": samples.HTML}
+    async with served(routes) as base:
+        settings = WebSettings(name="site", pages=(f"{base}/a",), allow=("127.0.0.1",), delay_s=0)
+        async with open_source(settings) as source:
+            await pipeline.run(source)
+        routes["/a"] = 503
+        async with open_source(settings) as source:
+            report = await pipeline.run(source)
+        assert (report.removed, len(record.documents)) == (0, 1)
+        assert "version of the last run was kept" in report.warnings[0]
+
+
+async def test_uploads_add_up_and_a_second_upload_of_a_name_replaces_the_first(record, pipeline):
+    for name, content in (("a.md", b"First words."), ("b.md", b"Other words."), ("a.md", b"Newer words.")):
+        await pipeline.run(UploadSource(name, content, access=STAFF))
+    assert record.paths() == {"a.md", "b.md"}
+    assert record.text_of("a.md") == "Newer words."
+    with pytest.raises(UserFault):
+        UploadSource("../", b"x", access=STAFF)
+
+
+async def test_a_maildir_is_read_and_reading_a_message_changes_nothing(tmp_path: Path, record, pipeline):
+    for folder in ("cur", "new", "tmp", ".Projects.Porto/cur", ".Projects.Porto/new"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "new" / "1.a.host").write_bytes(samples.mail(attachments={"plan.md": b"# Plan\n\nFinish by May."}))
+    (tmp_path / "cur" / "2.b.host:2,ST").write_bytes(samples.mail())
+    (tmp_path / ".Projects.Porto" / "cur" / "3.c.host:2,S").write_bytes(samples.mail())
+    source = MaildirSource(tmp_path, access=STAFF, name="mail")
+    await pipeline.run(source)
+    assert record.paths() == {"1.a.host.eml", "1.a.host.eml/plan.md", "Projects/Porto/3.c.host.eml"}
+    (tmp_path / "new" / "1.a.host").rename(tmp_path / "cur" / "1.a.host:2,S")
+    report = await pipeline.run(source)
+    assert (report.unchanged, report.taken, report.moved) == (2, 0, 0)
+    with pytest.raises(UserFault, match="not a maildir"):
+        await pipeline.run(MaildirSource(tmp_path / "tmp", access=STAFF))
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Path:
+    path = tmp_path / "orders.db"
+    with sqlite3.connect(path) as database:
+        database.execute("create table incident (id integer, what text, who text, day text)")
+        database.executemany(
+            "insert into incident values (?, ?, ?, ?)",
+            [
+                (1, "The burner failed.", "group:staff", "2026-03-10"),
+                (2, "A pallet fell.", "group:people", "2026-04-01"),
+            ],
+        )
+    database.close()
+    return path
+
+
+async def test_rows_become_documents_by_a_template(orders, record, pipeline):
+    settings = SqlSettings(
+        name="incidents",
+        url=SecretStr(f"sqlite:///{orders}"),
+        query="select * from incident",
+        key="id",
+        title="Incident {id}",
+        template="{what} It was on {day}. {unknown}",
+        modified_column="day",
+        access_column="who",
+        access=STAFF,
+    )
+    await pipeline.run(SqlSource(settings))
+    assert record.text_of("1.md") == "Incident 1\n\nThe burner failed. It was on 2026-03-10. {unknown}"
+    assert (record.document_at("1.md").access, record.document_at("2.md").access) == (STAFF, AccessRule())
+    assert str(record.document_at("1.md").modified) == "2026-03-10 00:00:00+00:00"
+    with sqlite3.connect(orders) as database:
+        database.execute("update incident set what = 'The burner was mended.' where id = 1")
+    database.close()
+    report = await pipeline.run(SqlSource(settings))
+    assert (report.changed, report.unchanged) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"query": "delete from incident returning id"}, "readonly|does not answer|failed"),
+        ({"query": "select * from nothing"}, "does not answer|failed"),
+        ({"key": "number"}, "no column 'number'"),
+        ({"url": SecretStr("nodatabase://x")}, "not usable"),
+    ],
+)
+async def test_a_sql_source_reads_only_and_says_what_is_wrong(orders, pipeline, changes, expected):
+    url = SecretStr(f"sqlite:///{orders}")
+    settings = SqlSettings(name="incidents", url=url, query="select * from incident", key="id", access=STAFF)
+    with pytest.raises((UserFault, UpstreamDown), match=expected):
+        await pipeline.run(SqlSource(settings.model_copy(update=changes)))
+    with sqlite3.connect(orders) as database:
+        assert database.execute("select count(*) from incident").fetchone() == (2,)
+    database.close()
+
+
+async def test_resources_of_an_mcp_server_are_taken(record, pipeline):
+    from mcp.server import MCPServer
+
+    server = MCPServer("wiki")
+
+    @server.resource("wiki://pages/leave", mime_type="text/markdown")
+    def leave() -> str:
+        return "# Leave\n\nAsk your manager two weeks ahead."
+
+    @server.resource("wiki://files/guide.pdf", mime_type="application/pdf")
+    def guide() -> bytes:
+        return samples.pdf()
+
+    source = McpResources(McpSettings(name="wiki", url="unused", access=STAFF, exclude=("*/secret",)), lambda: server)
+    first = await pipeline.run(source)
+    assert record.paths() == {"pages/leave.md", "files/guide.pdf"}
+    assert (first.taken, (await pipeline.run(source)).unchanged) == (2, 2)
+
+
+async def test_an_mcp_server_that_does_not_answer_is_named(pipeline):
+    settings = McpSettings(name="wiki", url="http://127.0.0.1:9/mcp", access=STAFF, timeout_s=2)
+    with pytest.raises(UpstreamDown, match="'wiki' does not answer"):
+        await pipeline.run(McpResources(settings))
+
+
+async def test_records_of_a_rest_endpoint_are_taken_page_by_page(record, pipeline):
+    def page(request: web.Request) -> tuple[int, dict[str, str], bytes]:
+        if request.headers.get("X-Key") != "k":
+            return 401, {}, b""
+        if "page" not in request.query:
+            body = b'{"data": [{"id": 1, "name": "Heron", "size": {"cm": 190}}], "next": "/bikes?page=2"}'
+        else:
+            body = b'{"data": [{"id": 2, "name": "Wren", "size": {"cm": 80}}, {"name": "no id"}], "next": null}'
+        return 200, {"Content-Type": "application/json"}, body
+
+    description = b'{"servers": [{"url": "/"}], "paths": {"/bikes": {"get": {"operationId": "listBikes"}}}}'
+    async with served({"/bikes": page, "/bikes?page=2": page, "/openapi.json": description}) as base:
+        settings = RestSettings(
+            name="bikes",
+            openapi_url=f"{base}/openapi.json",
+            operation_id="listBikes",
+            headers={"X-Key": SecretStr("k")},
+            items="data",
+            next="next",
+            title="{name}",
+            access=STAFF,
+            allow=("127.0.0.1",),
+        )
+        async with open_source(settings) as source:
+            report = await pipeline.run(source)
+    assert report.taken == 2
+    assert record.text_of("1.md") == "Heron\n\n- id: 1\n- name: Heron\n- size cm: 190"
+
+
+class ImapServer:
+    """As much of IMAP4rev1 as a reader of mail uses."""
+
+    def __init__(self, messages: dict[int, bytes]) -> None:
+        self.messages = messages
+        self.commands: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK [CAPABILITY IMAP4rev1] ready\r\n")
+        while line := (await reader.readline()).decode().strip():
+            tag, _, command = line.partition(" ")
+            self.commands.append(command)
+            for answer in self._answers(command.upper(), command):
+                writer.write(answer + b"\r\n")
+            failed = command.upper().startswith("LOGIN") and "right" not in command
+            writer.write(f"{tag} {'NO wrong password' if failed else 'OK done'}\r\n".encode())
+            await writer.drain()
+            if command.upper() == "LOGOUT":
+                break
+        writer.close()
+
+    def _answers(self, command: str, raw: str) -> list[bytes]:
+        if command == "CAPABILITY":
+            return [b"* CAPABILITY IMAP4rev1"]
+        if command.startswith("EXAMINE"):
+            return [b"* %d EXISTS" % len(self.messages), b"* OK [UIDVALIDITY 7] ok"]
+        if command.startswith("UID SEARCH"):
+            return [b"* SEARCH " + b" ".join(b"%d" % uid for uid in self.messages)]
+        if command.startswith("UID FETCH"):
+            uids = [int(uid) for uid in raw.split()[2].split(",")]
+            if "BODY.PEEK" in command:
+                body = self.messages[uids[0]]
+                return [b"* 1 FETCH (UID %d BODY[] {%d}\r\n%s)" % (uids[0], len(body), body)]
+            date = b'"12-Nov-2026 08:42:00 +0100"'
+            return [
+                b"* 1 FETCH (UID %d RFC822.SIZE %d INTERNALDATE %s)" % (uid, len(self.messages[uid]), date)
+                for uid in uids
+            ]
+        return [b"* BYE"] if command == "LOGOUT" else []
+
+
+@asynccontextmanager
+async def mailbox(messages: dict[int, bytes]) -> AsyncIterator[tuple[ImapServer, int]]:
+    server = ImapServer(messages)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    async with listener:
+        yield server, listener.sockets[0].getsockname()[1]
+
+
+async def test_an_imap_folder_is_read_without_marking_anything(record, pipeline):
+    mail = samples.mail().replace(b"\n", b"\r\n")
+    async with mailbox({4: mail, 9: mail.replace(b"24 November", b"25 November")}) as (server, port):
+        settings = ImapSettings(
+            name="mail", host="127.0.0.1", port=port, tls="none", user="ada", password=SecretStr("right"), access=STAFF
+        )
+        async with open_source(settings) as source:
+            first = await pipeline.run(source)
+            second = await pipeline.run(source)
+        assert (first.taken, second.unchanged) == (2, 2)
+        assert record.paths() == {"INBOX/4.eml", "INBOX/9.eml"}
+        assert str(record.document_at("INBOX/4.eml").modified) == "2026-11-12 08:42:00+01:00"
+        assert not [command for command in server.commands if command.startswith(("SELECT", "UID STORE"))]
+        wrong = settings.model_copy(update={"password": SecretStr("wrong")})
+        async with open_source(wrong) as source:
+            with pytest.raises(ToolFault, match="wrong password"):
+                await pipeline.run(source)
+
+
+def test_a_mailbox_elsewhere_is_not_read_without_tls():
+    with pytest.raises(UserFault, match="without TLS"):
+        ImapSource(
+            ImapSettings(name="m", host="mail.example", tls="none", user="a", password=SecretStr("x"), access=STAFF)
+        )
+
+
+async def test_a_schedule_runs_sources_again_and_goes_on_when_one_fails(tmp_path, record, pipeline):
+    (tmp_path / "a.md").write_text("Some words.")
+    reports: asyncio.Queue[Any] = asyncio.Queue()
+    sources = [
+        FolderSettings(name="docs", path=str(tmp_path), every_s=0.02),
+        FolderSettings(name="lost", path=str(tmp_path / "lost"), every_s=0.02),
+    ]
+    schedule = IngestSchedule(pipeline, sources, on_report=reports.put)
+    task = asyncio.create_task(schedule.run_forever())
+    first, second = await reports.get(), await reports.get()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (first.taken, second.unchanged, first.source, second.source) == (1, 1, "docs", "docs")
