@@ -73,9 +73,9 @@ class RemoteChatClient(ChatCompletionClient):
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """One whole answer; raises `ModelFault` for one that is cut off, empty or, after one repeat, not valid."""
-        ask = Ask(messages, tools, tool_choice, json_output, extra_create_args or {})
+        ask = Ask(messages, tools, tool_choice, json_output, self._parameters(extra_create_args))
         interrupt = Interrupt(cancellation_token)
-        body = self._body(ask)
+        body = chat_body(ask, self._route.pool.model)
         for last in (False, True):
             answer = Answer()
             try:
@@ -98,9 +98,9 @@ class RemoteChatClient(ChatCompletionClient):
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """Text as it comes, then the result. A structured answer is one piece: nothing unchecked is streamed."""
-        ask = Ask(messages, tools, tool_choice, json_output, extra_create_args or {})
+        ask = Ask(messages, tools, tool_choice, json_output, self._parameters(extra_create_args))
         interrupt = Interrupt(cancellation_token)
-        body = self._body(ask)
+        body = chat_body(ask, self._route.pool.model)
         for last in (False, True):
             answer = Answer()
             try:
@@ -163,8 +163,8 @@ class RemoteChatClient(ChatCompletionClient):
             "multiple_system_messages": True,
         }
 
-    def _body(self, ask: Ask) -> dict[str, Any]:
-        return chat_body(ask, self._route.pool.model, self._route.parameters)
+    def _parameters(self, extra: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {**self._route.pool.model.parameters, **self._route.parameters, **(extra or {})}
 
     def _record(self) -> CallRecord:
         route = self._route

@@ -1,7 +1,6 @@
 """Builds the body of one chat request for one model and purpose."""
 
 import hashlib
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,13 +15,13 @@ from inference.backends.job import Job
 from inference.contracts import CallScope
 from inference.messages import to_openai
 from inference.schemas import tool_schemas, wire_format, wire_tool
-from inference.settings import ModelSettings
+from inference.settings import RESERVED, ModelSettings
 from inference.telemetry import CallRecord
 from signalbox.errors import Bug
 
 CHAT_PATH = "/v1/chat/completions"
 ToolChoice = Tool | Literal["auto", "required", "none"]
-_OURS = frozenset({"model", "messages", "stream", "stream_options", "tools", "tool_choice", "n", "response_format"})
+_BATCH_PRIORITY = 10
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,9 @@ class Ask:
         return {schema["name"]: schema for schema in tool_schemas(self.tools)}
 
 
-def chat_body(ask: Ask, model: ModelSettings, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def chat_body(ask: Ask, model: ModelSettings) -> dict[str, Any]:
     """The body without what depends on the scope; the model's name is set when it is known."""
-    if forbidden := _OURS & ask.extra.keys():
+    if forbidden := RESERVED & ask.extra.keys():
         raise Bug(f"extra_create_args may not set {sorted(forbidden)}.")
     vllm = model.dialect == "vllm"
     loose = vllm and model.grammar == "xgrammar"
@@ -64,8 +63,6 @@ def chat_body(ask: Ask, model: ModelSettings, parameters: Mapping[str, Any]) -> 
         body["response_format"] = wire_format(ask.json_output, loose_strings=loose)
     elif ask.json_output:
         body["response_format"] = {"type": "json_object"}
-    body.update(model.parameters)
-    body.update(parameters)
     body.update(ask.extra)
     return body
 
@@ -80,16 +77,18 @@ def chat_job(
     body: dict[str, Any], *, served_name: str, model: ModelSettings, record: CallRecord, scope: CallScope, stream: bool
 ) -> Job:
     """The body as it is sent, for whom and in which place of the queue."""
-    priority = body.pop("priority", scope.priority)
-    sent = {"model": served_name, **body}
+    priority = body.get("priority", scope.priority)
+    if record.purpose == "batch":
+        priority = max(priority, _BATCH_PRIORITY)
+    sent = {**body, "model": served_name}
     if stream:
         sent["stream"] = True
         sent["stream_options"] = {"include_usage": True}
     if model.dialect == "vllm":
         sent["priority"] = priority
-        sent.setdefault("cache_salt", cache_salt(scope.tenant))
+        sent["cache_salt"] = cache_salt(scope.tenant)
     else:
-        sent.pop("cache_salt", None)
+        sent.pop("priority", None)
         sent.pop("chat_template_kwargs", None)
     record.tally.cap = sent.get("max_completion_tokens") or sent.get("max_tokens")
     job = Job(CHAT_PATH, orjson.dumps(sent), scope, priority, record)
@@ -98,10 +97,9 @@ def chat_job(
 
 
 def headers_for(scope: CallScope, record: CallRecord) -> dict[str, str]:
-    """What routers and servers read: an opaque session for affinity, a request id, the trace."""
+    """What routers and servers read: an opaque session for affinity, and the trace."""
     headers = record.trace_headers()
     headers["X-Session-ID"] = _session(scope.tenant, scope.conversation_id)
-    headers["X-Request-Id"] = f"{scope.run_id or 'run'}-{uuid.uuid4().hex[:12]}"
     return headers
 
 

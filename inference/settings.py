@@ -5,9 +5,9 @@ server there. `backends`, `models` and `purposes` say more when there is more th
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from inference.contracts import Purpose
 
@@ -15,6 +15,20 @@ EMBEDDED = "embedded"
 """The name by which `purposes` and `fallback` mean the embedded engine."""
 
 DEFAULT = "default"
+
+RESERVED = frozenset(
+    {"model", "messages", "stream", "stream_options", "tools", "tool_choice", "n", "response_format", "cache_salt"}
+)
+"""What belongs to a call itself and cannot be a parameter."""
+
+
+def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+    if forbidden := RESERVED & parameters.keys():
+        raise ValueError(f"parameters may not set {sorted(forbidden)}")
+    return parameters
+
+
+Parameters = Annotated[dict[str, Any], AfterValidator(_plain)]
 
 
 class _Frozen(BaseModel):
@@ -74,7 +88,7 @@ class ModelSettings(_Frozen):
     grammar: Literal["xgrammar", "guidance"] = Field(
         default="xgrammar", description="xgrammar forbids escapes in bounded strings: long ones are sent unbounded."
     )
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Sent with every call, e.g. temperature.")
+    parameters: Parameters = Field(default_factory=dict, description="Sent with every call, e.g. temperature.")
     context_tokens: int = Field(default=32_768, ge=1)
     vision: bool = False
     price: Price = Price()
@@ -84,7 +98,7 @@ class PurposeSettings(_Frozen):
     """Which model serves a purpose, with which parameters; a plain string is the model's name."""
 
     model: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
+    parameters: Parameters = Field(default_factory=dict)
     fallback: tuple[str, ...] | None = Field(default=None, description="Default: inference.fallback.to.")
 
 

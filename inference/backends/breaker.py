@@ -43,8 +43,13 @@ class Breaker:
         if self._opened_at is not None:
             self._trial = True
 
+    def answered(self) -> None:
+        """The replica began an answer: enough for a trial, not enough to forget failures midway through answers."""
+        if self._opened_at is not None:
+            self.succeeded()
+
     def succeeded(self) -> None:
-        """The replica answered."""
+        """The replica completed an answer."""
         self._failures.clear()
         self._opened_at = None
         self._trial = False

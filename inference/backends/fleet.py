@@ -34,8 +34,9 @@ class Fleet:
         ]
 
     async def check(self) -> None:
-        """Probe every replica now."""
-        await asyncio.gather(*(replica.probe() for replica in self.replicas.values()))
+        """Probe every replica whose last probe is not recent."""
+        max_age_s = self._settings.probes.sick_interval_s
+        await asyncio.gather(*(replica.probe(max_age_s=max_age_s) for replica in self.replicas.values()))
 
     async def close(self) -> None:
         """Stop probing and close every connection."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -128,7 +129,6 @@ class ModelPool:
                 replica.breaker.gave_up()
                 raise
             else:
-                replica.succeeded()
                 return result
 
     async def _before_next(self, job: Job, tried: list[Replica], failures: list[AttemptFailed]) -> None:
@@ -158,13 +158,14 @@ class ModelPool:
         return [replica for replica in self.replicas if replica.usable and replica.serves(served)]
 
     async def _start_stream(self, lease: Lease, job: Job) -> ReplyStream:
+        started = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._settings.timeouts.first_token_s):
                 response = await self._post(lease.replica, job)
         except TimeoutError as error:
             raise AttemptFailed(f"no reply within {self._settings.timeouts.first_token_s:g} s") from error
         job.record.backend = lease.replica.name
-        stream = ReplyStream(response, lease, self._settings.timeouts)
+        stream = ReplyStream(response, lease, self._settings.timeouts, started)
         try:
             await stream.begin()
         except (UpstreamDown, ModelFault) as error:
@@ -174,6 +175,7 @@ class ModelPool:
             stream.close()
             raise
         job.record.first_token()
+        lease.replica.answered()
         return stream
 
     async def _fetch_whole(self, lease: Lease, job: Job) -> dict[str, Any]:
@@ -197,11 +199,14 @@ class ModelPool:
         if not isinstance(reply, dict | list):
             raise AttemptFailed("its reply is not a JSON object")
         lease.release()
+        lease.replica.succeeded()
         return reply if isinstance(reply, dict) else {"data": reply}
 
     async def _post(self, replica: Replica, job: Job) -> aiohttp.ClientResponse:
         for again in (True, False):
             key = replica.key
+            # vLLM refuses an id that it still works on: every attempt has its own.
+            job.headers["X-Request-Id"] = f"{job.scope.run_id or 'run'}-{uuid.uuid4().hex[:12]}"
             try:
                 response = await replica.post(job.path, job.body, job.headers)
             except UpstreamDown as error:  # our own key or certificate files cannot be read

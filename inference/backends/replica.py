@@ -1,6 +1,8 @@
 """One model server: its connections, its key, its health, its breaker."""
 
 import asyncio
+import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,8 @@ from inference.telemetry import InferenceMetrics
 from signalbox.errors import UpstreamDown
 
 _log = structlog.get_logger(__name__)
+# uvicorn, and so vLLM, closes idle connections after 5 s: reusing one at that moment would fail a call.
+_KEEPALIVE_S = 4
 _PROBE_BYTES = 4 * 1024 * 1024
 
 
@@ -36,12 +40,16 @@ class Replica:
         self._probes = settings.probes
         self._timeouts = settings.timeouts
         self._metrics = metrics
+        self._breaker_gauge = metrics.breaker_open.labels(self.name)
         self._key = KeySource(backend.api_key, backend.api_key_file)
         tls_used = backend.base_url.startswith("https://")
         self._tls = TlsSource(backend.tls, used=tls_used)
         self._urls: dict[str, URL] = {}
         self._session: aiohttp.ClientSession | None = None
         self._failed_probes = 0
+        self._probed_at = -math.inf
+        self._last_good = -math.inf
+        self._closed = False
 
     @property
     def usable(self) -> bool:
@@ -78,38 +86,54 @@ class Replica:
         """Read the key again after the server refused it."""
         await self._key.refresh()
 
+    def answered(self) -> None:
+        """A streamed answer began."""
+        self._last_good = time.monotonic()
+        self.breaker.answered()
+        self._show_breaker()
+
     def succeeded(self) -> None:
-        """A call went well."""
+        """A call went well to its end."""
+        self._last_good = time.monotonic()
         self.breaker.succeeded()
-        self._metrics.breaker_open.labels(self.name).set(0)
+        self._show_breaker()
 
     def failed(self) -> None:
         """A call failed in a way that is the server's fault."""
         self.breaker.failed()
-        self._metrics.breaker_open.labels(self.name).set(0 if self.breaker.state == "closed" else 1)
+        self._show_breaker()
 
-    async def probe(self) -> None:
-        """Ask the server how it is and which models it serves; never raises for a server that is down."""
+    async def probe(self, *, max_age_s: float = 0) -> None:
+        """Ask the server how it is and which models it serves; never raises for a server that is down.
+
+        max_age_s: be content with an answer as old as this.
+        """
+        if time.monotonic() - self._probed_at < max_age_s:
+            return
         try:
             async with asyncio.timeout(self._timeouts.probe_s):
                 await self._key.refresh()
                 await self._tls.refresh()
                 self.models = await self._ask()
         except TimeoutError:
-            self._sick(f"no reply within {self._timeouts.probe_s:g} s")
+            # Under full load a server is slow to say that it is well; its answers say it too.
+            if time.monotonic() - self._last_good > 2 * self._probes.interval_s:
+                self._sick(f"no reply within {self._timeouts.probe_s:g} s")
         except (aiohttp.ClientError, OSError) as error:
             self._sick(describe(error))
         except UpstreamDown as error:
-            self._sick(str(error))
+            self._sick(str(error).rstrip("."))
         else:
             self._failed_probes = 0
             if self.trouble:
                 _log.info("backend.well", backend=self.name)
             self.trouble = ""
+        self._probed_at = time.monotonic()
         self._metrics.up.labels(self.name).set(0 if self.trouble else 1)
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; later calls fail."""
+        self._closed = True
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -140,12 +164,14 @@ class Replica:
     async def _open(self) -> aiohttp.ClientSession:
         await self._key.refresh()
         await self._tls.refresh()
+        if self._closed:
+            raise UpstreamDown("Signalbox is shutting down.", hint="Ask again in a moment.")
         if self._session is None:  # another call may have opened it meanwhile
             self._session = self._new_session()
         return self._session
 
     def _new_session(self) -> aiohttp.ClientSession:
-        shape: dict[str, Any] = {"limit": 0, "keepalive_timeout": 30}  # the dispatcher limits, not the pool
+        shape: dict[str, Any] = {"limit": 0, "keepalive_timeout": _KEEPALIVE_S}  # the dispatcher limits, not the pool
         socket = self._backend.unix_socket
         connector = aiohttp.UnixConnector(str(socket), **shape) if socket else aiohttp.TCPConnector(**shape)
         return aiohttp.ClientSession(
@@ -161,9 +187,13 @@ class Replica:
             url = self._urls[path] = URL(self.base_url + path)
         return url
 
+    def _show_breaker(self) -> None:
+        self._breaker_gauge.set(0 if self.breaker.state == "closed" else 1)
+
     def _sick(self, reason: str) -> None:
         self._failed_probes += 1
-        if self._failed_probes >= self._probes.failures_until_sick:
+        never_well = self.models is None
+        if never_well or self._failed_probes >= self._probes.failures_until_sick:
             if not self.trouble:
                 _log.warning("backend.sick", backend=self.name, reason=reason)
             self.trouble = reason
@@ -177,4 +207,6 @@ def describe(error: BaseException) -> str:
         return error.os_error.strerror.lower()
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "it closed the connection"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "it cut the connection in the middle"
     return str(error) or type(error).__name__

@@ -24,29 +24,33 @@ class Watch:
     Only waiting for the server counts; a slow consumer of ours does not make the server late.
     """
 
-    __slots__ = ("_close", "_end", "_handle", "_limit", "_loop", "_since", "ended", "reason")
+    __slots__ = ("_begun", "_close", "_end", "_handle", "_limit", "_loop", "_since", "ended", "reason")
 
-    def __init__(self, timeouts: TimeoutSettings, close: Callable[[], None]) -> None:
+    def __init__(self, timeouts: TimeoutSettings, started: float, close: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._close = close
-        now = self._loop.time()
-        self._end = now + timeouts.total_s
+        self._end = started + timeouts.total_s
         self._limit = timeouts.first_token_s
-        self._since: float | None = now
-        self._handle = self._loop.call_later(min(self._limit, timeouts.total_s), self._check)
+        self._since: float | None = started
+        self._begun = False
+        self._handle = self._loop.call_at(started + min(self._limit, timeouts.total_s), self._check)
         self.reason = ""
         self.ended = False
 
     def waits(self) -> None:
-        """A wait for data begins."""
-        self._since = self._loop.time()
+        """A wait for data begins; all waits for the first token are one."""
+        if self._begun:
+            self._since = self._loop.time()
 
     def came(self) -> None:
         """Data came."""
-        self._since = None
+        if self._begun:
+            self._since = None
 
     def between(self, limit_s: float) -> None:
-        """From now on this limit holds for each wait."""
+        """The first token came; from now on this limit holds for each wait."""
+        self._begun = True
+        self._since = None
         self._limit = limit_s
         self._handle.cancel()
         self._handle = self._loop.call_later(min(limit_s, self._end - self._loop.time()), self._check)
@@ -70,11 +74,13 @@ class Watch:
 class ReplyStream:
     """The chunks of one accepted request. Always `close` it, also after an error."""
 
-    def __init__(self, response: aiohttp.ClientResponse, lease: Lease, timeouts: TimeoutSettings) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, lease: Lease, timeouts: TimeoutSettings, started: float
+    ) -> None:
         self._response = response
         self._lease = lease
         self._parser = SseParser()
-        self._watch = Watch(timeouts, response.close)
+        self._watch = Watch(timeouts, started, response.close)
         self._between_s = timeouts.between_chunks_s
         self._early: list[dict[str, Any]] = []
         self.why = ""
@@ -115,6 +121,8 @@ class ReplyStream:
             return
         self._closed = True
         self._watch.stop()
+        if self._done:
+            self._lease.replica.succeeded()
         if self._done and self._response.content.at_eof():
             self._response.release()
         else:

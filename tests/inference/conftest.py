@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from blockbuster import blockbuster_ctx
 from prometheus_client import CollectorRegistry
 
 from inference.contracts import CallScope, UsageMeter
@@ -10,6 +11,12 @@ from inference.settings import InferenceSettings
 from tests.inference.peer import Peer
 
 MakeModels = Callable[..., RoutedModels]
+
+
+@pytest.fixture(autouse=True)
+def blocking_calls_are_caught():
+    with blockbuster_ctx(["inference", "signalbox"]):
+        yield
 
 
 @pytest.fixture

@@ -78,6 +78,30 @@ async def test_a_slow_answer_is_stopped_at_its_total_limit(peer, make_models, sc
             await asyncio.sleep(0.01)
 
 
+async def test_a_role_without_words_does_not_stop_the_clock_of_the_first_token(peer, make_models, scope):
+    peer.script = Script(pieces=("late",), between_s=5)  # the role at once, the first word after 5 s
+    models = make_models(
+        base_url=peer.url, model="test-model", timeouts={"first_token_s": 0.2}, retries={"budget_burst": 0}
+    )
+    started = time.perf_counter()
+    with pytest.raises(UpstreamDown, match=r"it sent nothing for 0\.2 s"):
+        await read(models, scope)
+    assert time.perf_counter() - started < 1
+
+
+async def test_streams_that_break_midway_open_the_breaker_and_long_ones_do_not(peer, make_models, scope):
+    settings = {"breaker": {"failures": 3}, "probes": {"interval_s": 60}}
+    models = make_models(base_url=peer.url, model="test-model", timeouts={"total_s": 0.1}, **settings)
+    peer.script = Script(pieces=["word "] * 1000, between_s=0.01)
+    for _ in range(4):
+        await failing(models, scope)
+    peer.script = Script(crash="middle")
+    for _ in range(3):
+        await failing(models, scope)
+    with pytest.raises(UpstreamDown, match="resting after failures"):
+        await read(models, scope)
+
+
 async def test_a_slow_reader_of_ours_does_not_make_the_server_late(peer, make_models, scope):
     peer.script = Script(pieces=["word "] * 5, between_s=0.01)
     models = make_models(base_url=peer.url, model="test-model", timeouts={"between_chunks_s": 0.1})

@@ -1,5 +1,7 @@
 """Which model serves which purpose, what stands in for it, and what settings are refused."""
 
+import asyncio
+
 import pytest
 from autogen_core.models import CreateResult, RequestUsage, UserMessage
 from pydantic import SecretStr, ValidationError
@@ -139,6 +141,7 @@ async def test_a_prediction_model_that_is_not_set_up_is_named(make_models):
         ({"backends": [{"base_url": GONE}, {"base_url": GONE}]}, "same name"),
         ({"purposes": {"poet": "embedded"}}, "planner"),
         ({"base_urll": GONE}, "Extra inputs"),
+        ({"base_url": GONE, "models": {"m": {"parameters": {"stream": True}}}}, "may not set"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_with_the_reason(settings, says):
@@ -153,15 +156,19 @@ def test_settings_hide_keys_and_accept_urls_as_people_write_them():
     assert InferenceSettings(base_url="").all_models() == {}
 
 
-async def test_the_first_call_already_knows_a_peer_that_came_back(make_models, scope):
+async def test_a_server_that_starts_after_us_is_found(make_models, scope):
     peer = await Peer().start()
     port = peer.port
     await peer.stop()
-    models = make_models(base_url=f"http://127.0.0.1:{port}", model="test-model", retries={"backoff_s": 0})
+    models = make_models(base_url=f"http://127.0.0.1:{port}", model="test-model", probes={"sick_interval_s": 0.05})
+    await models.start()
     with pytest.raises(UpstreamDown):
         await models.client("direct", scope).create(ASK)
     await peer.start()
     try:
+        async with asyncio.timeout(2):
+            while models._fleet.replicas["default"].trouble:
+                await asyncio.sleep(0.01)
         assert (await models.client("direct", scope).create(ASK)).content == "Hello from the peer."
     finally:
         await peer.stop()
