@@ -33,8 +33,10 @@ def build_turns(
     """The turn runner of this installation: the specialists of the settings, and those of remote agents."""
     canary = settings.review.canary.get_secret_value() if settings.review.canary else secrets.token_hex(8)
     prompts = Prompts(canary=canary)
-    reviewer = Reviewer(settings.review, canary=canary, protected=prompts.protected, judge=judge)
-    roster = Roster([*load_specialists(settings), *remote], bus, lookup_timeout_s=settings.lookup_timeout_s)
+    specialists = load_specialists(settings)
+    protected = [*prompts.protected, *(specialist.prompt for specialist in specialists)]
+    reviewer = Reviewer(settings.review, canary=canary, protected=protected, judge=judge)
+    roster = Roster([*specialists, *remote], bus, lookup_timeout_s=settings.lookup_timeout_s)
     crew = Crew(
         planner=Planner(models, roster, prompts, settings),
         runner=StepRunner(models, bus, roster, prompts, reviewer, settings),

@@ -36,7 +36,7 @@ class Planner:
         if turn.shared_tools is None:
             turn.shared_tools = self._shared(tools)
         sections = turn.sections(specialists=cards, outcomes=[described(outcome) for outcome in outcomes])
-        messages = self._prompts.messages("planner", "planner", sections)
+        messages = self._prompts.messages("planner", sections)
         try:
             plan = await bounded(
                 lambda token: self._sound_plan(

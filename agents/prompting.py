@@ -11,6 +11,8 @@ from typing import Any
 
 from autogen_core.models import LLMMessage, SystemMessage, UserMessage
 
+from signalbox.errors import Bug
+
 SECTIONS = ("now", "history", "question", "specialists", "task", "findings", "outcomes", "role")
 _TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(SECTIONS)})\b)", re.IGNORECASE)
 
@@ -43,17 +45,20 @@ class Prompts:
         return tuple(self._texts.values())
 
     def instruction(self, name: str) -> str:
-        """The instruction of one role; raises `KeyError` when there is no such file."""
+        """The instruction of one role; raises `Bug` when there is no such file."""
+        if name not in self._texts:
+            raise Bug(f"There is no agents/prompts/{name}.md.")
         return self._texts[name]
 
-    def task(self, name: str, role: str, sections: Mapping[str, Any]) -> str:
+    def task(self, instruction: str, role: str, sections: Mapping[str, Any]) -> str:
         """The user message for one role: its sections in their fixed order, then its instruction."""
         parts = [_section(tag, sections[tag]) for tag in SECTIONS if sections.get(tag) not in (None, "", [], ())]
-        return "\n\n".join([*parts, _section("role", role), self._texts[name]])
+        return "\n\n".join([*parts, _section("role", role), instruction])
 
-    def messages(self, name: str, role: str, sections: Mapping[str, Any]) -> list[LLMMessage]:
-        """The same as a whole conversation for a model."""
-        return [SystemMessage(content=self.rules), UserMessage(content=self.task(name, role, sections), source="user")]
+    def messages(self, role: str, sections: Mapping[str, Any]) -> list[LLMMessage]:
+        """A whole conversation for a role that is no specialist."""
+        text = self.task(self.instruction(role), role, sections)
+        return [SystemMessage(content=self.rules), UserMessage(content=text, source="user")]
 
 
 def _section(tag: str, value: Any) -> str:

@@ -1,6 +1,6 @@
 """What an organisation may set about its agents: which specialists there are, and how far a turn may go."""
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 
 class SpecialistSettings(BaseModel):
@@ -8,7 +8,10 @@ class SpecialistSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    module: str = Field(description="The module whose `SPECIALIST` defines it.")
+    enabled: bool = True
+    module: str = Field(
+        default="", description="Whose `SPECIALIST` defines it; `agents.specialists.<name>` when left out."
+    )
     timeout_s: float = Field(default=30, gt=0, description="The longest that one of its steps may take.")
     tool_calls: int = Field(default=8, ge=0)
     tokens: int = Field(default=60_000, gt=0)
@@ -31,11 +34,7 @@ class ReviewSettings(BaseModel):
     judge_timeout_s: float = Field(default=5, gt=0)
 
 
-def _default_specialists() -> dict[str, SpecialistSettings]:
-    return {
-        name: SpecialistSettings(module=f"agents.specialists.{name}")
-        for name in ("knowledge", "data", "actions", "generalist")
-    }
+_OURS = ("knowledge", "data", "actions", "generalist")
 
 
 class AgentsSettings(BaseModel):
@@ -43,7 +42,9 @@ class AgentsSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    specialists: dict[str, SpecialistSettings] = Field(default_factory=_default_specialists)
+    specialists: dict[str, SpecialistSettings] = Field(
+        default={}, validate_default=True, description="Beside ours; an entry of the same name changes or disables one."
+    )
     fallback: str = Field(default="knowledge", description="Gets the whole question when no plan can be made.")
     planner_timeout_s: float = Field(default=20, gt=0)
     synthesiser_timeout_s: float = Field(default=60, gt=0)
@@ -60,3 +61,12 @@ class AgentsSettings(BaseModel):
     )
     stop_grace_s: float = Field(default=0.5, gt=0, description="From the polite stop to the hard one.")
     review: ReviewSettings = ReviewSettings()
+
+    @field_validator("specialists")
+    @classmethod
+    def _with_ours(cls, given: dict[str, SpecialistSettings]) -> dict[str, SpecialistSettings]:
+        entries = {**dict.fromkeys(_OURS, SpecialistSettings()), **given}
+        return {
+            name: entry if entry.module else entry.model_copy(update={"module": f"agents.specialists.{name}"})
+            for name, entry in entries.items()
+        }

@@ -27,7 +27,7 @@ class Synthesiser:
     async def write(self, turn: Turn, outcomes: Sequence[StepOutcome]) -> str:
         """Write from `outcomes`, as data; returns why the model stopped. Raises `TimeoutError` when it does not."""
         sections = turn.sections(outcomes=[described(outcome) for outcome in outcomes])
-        messages = self._prompts.messages("synthesiser", "synthesiser", sections)
+        messages = self._prompts.messages("synthesiser", sections)
         client = turn.equipped(self._models.client("synthesiser", turn.calls))
         return await bounded(
             lambda token: stream_into(turn.release, client, messages, turn.budget, token),

@@ -21,6 +21,8 @@ class Profile:
     description: str
     examples: tuple[str, ...]
     tools: tuple[str, ...] = ()
+    prompt: str = ""
+    """Its instruction; `agents/prompts/<name>.md` when left out."""
     streams: bool = True
     """Whether its words may be released while it still works; False where only the receipt tells what happened."""
 
@@ -92,6 +94,11 @@ class ToolSpecialist:
         return self._profile.tools if self._limits.tools is None else self._limits.tools
 
     @property
+    def prompt(self) -> str:
+        """Its own instruction, where it brings one."""
+        return self._profile.prompt
+
+    @property
     def streams(self) -> bool:
         """Whether its words may be released while it still works."""
         return self._profile.streams
@@ -117,4 +124,5 @@ class ToolSpecialist:
     def task(self, scope: StepScope, prompts: Prompts) -> str:
         """The step's sections and the specialist's instruction."""
         sections = scope.turn.sections(task=scope.step.task, findings=list(scope.findings))
-        return prompts.task(self.name, f"specialist:{self.name}", sections)
+        instruction = self.prompt or prompts.instruction(self.name)
+        return prompts.task(instruction, f"specialist:{self.name}", sections)

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from agents.scope import within
-from agents.settings import AgentsSettings
+from agents.settings import AgentsSettings, SpecialistSettings
 from agents.specialists.base import Profile, StepSpecialist, ToolSpecialist
 from signalbox.errors import UserFault
 from signalbox.identity import Chain
@@ -47,13 +47,12 @@ class Roster:
         }
 
 
-def load_specialists(settings: AgentsSettings) -> list[StepSpecialist]:
+def load_specialists(settings: AgentsSettings) -> list[ToolSpecialist]:
     """The specialists that the settings name; raises `UserFault` when one cannot be found."""
-    return [_load(name, settings) for name in settings.specialists]
+    return [_load(name, entry) for name, entry in settings.specialists.items() if entry.enabled]
 
 
-def _load(name: str, settings: AgentsSettings) -> StepSpecialist:
-    entry = settings.specialists[name]
+def _load(name: str, entry: SpecialistSettings) -> ToolSpecialist:
     try:
         profile = import_module(entry.module).SPECIALIST
     except (ImportError, AttributeError) as error:

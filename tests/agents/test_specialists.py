@@ -20,8 +20,24 @@ LIMITS = SpecialistSettings(module="agents.specialists.remote", timeout_s=1)
 def test_the_installed_specialists_are_those_of_the_settings_in_their_order():
     specialists: list[Specialist] = list(load_specialists(AgentsSettings()))
     assert [specialist.name for specialist in specialists] == ["knowledge", "data", "actions", "generalist"]
-    only = AgentsSettings(specialists={"data": SpecialistSettings(module="agents.specialists.data")})
-    assert [specialist.name for specialist in load_specialists(only)] == ["data"]
+
+
+def test_an_entry_adds_changes_or_disables_a_specialist():
+    settings = AgentsSettings.model_validate(
+        {
+            "specialists": {
+                "actions": {"enabled": False},
+                "data": {"timeout_s": 60},
+                "archive": {"module": "agents.specialists.knowledge"},
+            }
+        }
+    )
+    loaded = {specialist.limits.module: specialist.limits.timeout_s for specialist in load_specialists(settings)}
+    assert loaded == {
+        "agents.specialists.knowledge": 30,
+        "agents.specialists.data": 60,
+        "agents.specialists.generalist": 30,
+    }
 
 
 def test_every_specialist_has_a_prompt_examples_and_a_description():
