@@ -28,7 +28,7 @@ def passages_in(message: str) -> tuple[str, Evidence]:
         rest = message.replace(question, "\n\n")
     parts = [part.strip() for part in _LABEL.split(rest) if part.strip()]
     paragraphs = [each.strip() for part in parts for each in re.split(r"\n{2,}", part) if len(words(each)) > 3]
-    if sum(len(words(each)) for each in paragraphs) < _MIN_WORDS:
+    if not labelled and sum(len(words(each)) for each in paragraphs) < _MIN_WORDS:
         return message, Evidence(())
     passages = tuple(Passage(ref=reference_of(text), text=text, score=0.5) for text in paragraphs)
     return question, Evidence(passages)

@@ -69,7 +69,9 @@ def sentences(text: str) -> list[str]:
     for match in _END.finditer(text):
         before = re.search(r"[\w.]+$", text[start : match.start()])
         last = before.group().lower().rstrip(".") if before else ""
-        if text[match.start()] == "." and (last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha())):
+        following = _PIECE.match(text, match.end())
+        initial = len(last) == 1 and last.isalpha() and not (following and following.group().lower() in STOPWORDS)
+        if text[match.start()] == "." and (last in _ABBREVIATIONS or initial):
             continue
         found.append(text[start : match.end()].strip())
         start = match.end()

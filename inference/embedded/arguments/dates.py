@@ -59,6 +59,7 @@ def _plain_periods(text: str, today: date) -> Iterator[Period]:
             try:
                 days = read(match, today)
             except (ValueError, OverflowError):
+                taken.append(span)
                 continue
             if days:
                 taken.append(span)
