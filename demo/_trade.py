@@ -1,6 +1,7 @@
 """Who buys what: sites, products, suppliers, customers, orders and their lines."""
 
 import random
+from collections import Counter
 from datetime import date, timedelta
 from typing import Any
 
@@ -68,7 +69,7 @@ def orders(dice: random.Random, buyers: list[Row], today: date) -> tuple[list[Ro
     weights = [c[5] for c in CUSTOMERS]
     made: list[Row] = []
     lines: list[Row] = []
-    day, counter = FIRST_DAY, {2025: 0, 2026: 0}
+    day, counter = FIRST_DAY, Counter[int]()
     while day <= today:
         growth = 1.0 if day.year == 2025 else 1.09
         weekend = 0.25 if day.weekday() >= 5 else 1.0

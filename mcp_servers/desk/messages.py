@@ -2,13 +2,16 @@
 
 A message goes accepted → sending → sent. Whoever finds one `accepted` may send it. One left in `sending` by a killed
 process may or may not have reached the mail server: a file is written again under the same name, which changes
-nothing; mail is not sent again and its receipt says `unknown`.
+nothing; mail is not sent again, and once its deadline is well over its receipt says `unknown`.
 """
 
+import contextlib
 import re
+import secrets
 import smtplib
+import ssl
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import format_datetime
 from pathlib import Path
@@ -35,6 +38,10 @@ class Messages:
     def __init__(self, engine: AsyncEngine, settings: DeskSettings) -> None:
         self._engine = engine
         self._settings = settings
+
+    @property
+    def _deadline_s(self) -> float:
+        return self._settings.smtp.timeout_s * 2 if self._settings.smtp is not None else 10.0
 
     async def send(self, asker: Asker, *, to: str, subject: str, body: str) -> Receipt:
         """Accept a message and try to send it once; the receipt says `sent`, `failed` or `unknown`."""
@@ -81,26 +88,30 @@ class Messages:
         """Finish what a killed process left behind; the number of messages looked at is returned."""
         async with self._engine.begin() as connection:
             found = await connection.execute(
-                sa.select(messages.c.id, messages.c.state).where(messages.c.state.in_(("accepted", "sending")))
+                sa.select(messages.c.id).where(messages.c.state.in_(("accepted", "sending")))
             )
             left = found.all()
         for row in left:
-            if row.state == "sending" and self._settings.smtp is not None:
-                await self._settle(row.id, "unknown", "A restart interrupted the sending")
-            else:
-                await self.deliver(row.id, claimed=row.state == "sending")
+            await self.deliver(row.id, recovering=True)
         return len(left)
 
-    async def deliver(self, message_id: str, *, claimed: bool = False) -> None:
-        """Send one accepted message and record how it went; nothing happens when somebody else has it."""
+    async def deliver(self, message_id: str, *, recovering: bool = False) -> None:
+        """Send one accepted message and record how it went; nothing happens while somebody else sends it."""
         async with self._engine.begin() as connection:
             here = messages.c.id == message_id
-            took = await connection.execute(
-                messages.update().where(here, messages.c.state == "accepted").values(state="sending")
-            )
-            if took.rowcount == 0 and not claimed:
-                return
+            claim = messages.update().where(here, messages.c.state == "accepted")
+            took = await connection.execute(claim.values(state="sending", claimed_at=now()))
             row = (await connection.execute(sa.select(messages).where(here))).one()
+        if took.rowcount == 0:
+            if row.state != "sending":
+                return
+            stale = datetime.now(UTC) - datetime.fromisoformat(row.claimed_at) > timedelta(seconds=2 * self._deadline_s)
+            if self._settings.smtp is not None:
+                if stale:
+                    await self._settle(message_id, "unknown", "A restart interrupted the sending")
+                return
+            if not (stale or recovering):
+                return
         mail = _compose(row._mapping, self._settings.sender)
         ship: Callable[[], None]
         smtp, outbox = self._settings.smtp, self._settings.outbox
@@ -111,17 +122,12 @@ class Messages:
         else:
             await self._settle(message_id, "failed", "No outbox and no SMTP server are set")
             return
-        deadline = smtp.timeout_s * 2 if smtp is not None else 10.0
         try:
-            with anyio.fail_after(deadline):
+            with anyio.fail_after(self._deadline_s):
                 await anyio.to_thread.run_sync(ship, abandon_on_cancel=True)
-        except (
-            smtplib.SMTPRecipientsRefused,
-            smtplib.SMTPSenderRefused,
-            smtplib.SMTPConnectError,
-            ConnectionRefusedError,
-        ) as error:
-            await self._settle(message_id, "failed", f"The mail server refused it ({type(error).__name__})")
+        except _NotTaken as error:
+            reason = type(error.__cause__).__name__
+            await self._settle(message_id, "failed", f"The mail server did not take it ({reason})")
         except (TimeoutError, OSError, smtplib.SMTPException) as error:
             await self._settle(message_id, "unknown", f"The mail server broke off ({type(error).__name__})")
         else:
@@ -183,17 +189,40 @@ def _compose(row: sa.RowMapping, sender: str) -> EmailMessage:
 
 def _by_file(folder: Path, message_id: str, mail: EmailMessage) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    scratch = folder / f".{message_id}.part"
+    target = folder / f"{message_id}.eml"
+    scratch = folder / f".{message_id}.{secrets.token_hex(4)}.part"
     scratch.write_bytes(bytes(mail))
-    scratch.replace(folder / f"{message_id}.eml")
+    try:
+        scratch.replace(target)
+    except FileNotFoundError:
+        if not target.exists():  # else somebody else wrote the same and tidied up
+            raise
+    for left in folder.glob(f".{message_id}.*.part"):
+        left.unlink(missing_ok=True)
+
+
+class _NotTaken(Exception):
+    """The mail server certainly did not take the mail; `__cause__` says why."""
 
 
 def _by_smtp(settings: SmtpSettings, mail: EmailMessage) -> None:
-    with smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout_s) as server:
-        if settings.starttls:
-            import ssl
-
-            server.starttls(context=ssl.create_default_context())
-        if settings.user:
-            server.login(settings.user, settings.password.get_secret_value())
-        server.send_message(mail)
+    try:
+        server = smtplib.SMTP(settings.host, settings.port, timeout=settings.timeout_s)
+    except (OSError, smtplib.SMTPException) as error:
+        raise _NotTaken from error
+    try:
+        try:
+            if settings.starttls:
+                server.starttls(context=ssl.create_default_context())
+            if settings.user:
+                server.login(settings.user, settings.password.get_secret_value())
+        except (OSError, smtplib.SMTPException) as error:
+            raise _NotTaken from error
+        try:
+            server.send_message(mail)
+        except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+            raise _NotTaken from error
+        with contextlib.suppress(OSError, smtplib.SMTPException):  # taken; how it says goodbye does not matter
+            server.quit()
+    finally:
+        server.close()

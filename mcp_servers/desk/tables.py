@@ -56,6 +56,7 @@ messages = sa.Table(
     sa.Column("body", sa.String, nullable=False),
     sa.Column("state", sa.String, nullable=False, index=True),
     sa.Column("created_at", sa.String, nullable=False),
+    sa.Column("claimed_at", sa.String),
     sa.Column("receipt_id", sa.String, nullable=False),
 )
 effects = sa.Table(

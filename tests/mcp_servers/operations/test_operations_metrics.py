@@ -62,7 +62,8 @@ async def test_late_deliveries_are_told_with_their_worst_supplier(ask: Any, data
     table = await query(ask, "late_deliveries_by_supplier", site="Porto")
     with sqlite3.connect(database) as connection:
         (expected,) = connection.execute(
-            "SELECT COUNT(*) FROM deliveries WHERE site = 'Porto' AND promised_on BETWEEN '2026-10-21' AND '2026-11-20' "
+            "SELECT COUNT(*) FROM deliveries WHERE site = 'Porto' "
+            "AND promised_on BETWEEN '2026-10-21' AND '2026-11-20' "
             "AND COALESCE(received_on, expected_on) > promised_on"
         ).fetchone()
     connection.close()

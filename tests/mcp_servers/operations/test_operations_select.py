@@ -131,7 +131,7 @@ async def test_a_refusal_says_what_to_change(ask: Any, sql: str, said: str):
         "WITH late AS (SELECT * FROM deliveries WHERE received_on > promised_on) SELECT supplier, COUNT(*) FROM late "
         "JOIN suppliers USING (supplier_id) GROUP BY supplier",
         "SELECT product, RANK() OVER (ORDER BY list_price_eur DESC) AS place FROM products",
-        "SELECT CASE WHEN severity < 3 THEN 'bad' ELSE 'minor' END AS kind, AVG(hours_to_close) FROM incidents GROUP BY 1",
+        "SELECT CASE WHEN severity < 3 THEN 'bad' ELSE 'ok' END AS kind, AVG(hours_to_close) FROM incidents GROUP BY 1",
         "SELECT name FROM people WHERE role LIKE '%planner%' AND site IN ('Ghent', 'Porto') ORDER BY name LIMIT 5",
         "SELECT julianday(received_on) - julianday(promised_on) AS delay FROM deliveries WHERE received_on IS NOT NULL",
         "SELECT s.site FROM sites s WHERE NOT EXISTS (SELECT 1 FROM stock t WHERE t.site = s.site AND t.on_hand < 0)",
