@@ -1,13 +1,14 @@
 """What the layers above see of inference."""
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from autogen_core.models import ChatCompletionClient
 
+from inference.purposes import Purpose
 from runs.events import TokenUsage
 
-Purpose = Literal["planner", "specialist", "synthesiser", "reviewer", "direct", "batch"]
+__all__ = ["CallScope", "Models", "Purpose", "UsageMeter"]
 
 
 @dataclass

@@ -3,6 +3,7 @@
 A server's grammar is a help, never the proof: every argument object and every structured answer is validated here.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import orjson
 from autogen_core.tools import Tool, ToolSchema
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import ValidationError as Misfit
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
@@ -133,7 +135,6 @@ def parse_json(raw: str, *, what: str) -> Any:
     try:
         return orjson.loads(raw)
     except ValueError as error:
-        import json  # the tolerant way, rarely taken
 
         def refuse(constant: str) -> Any:
             raise ValueError(f"{constant} is not JSON")
@@ -165,14 +166,12 @@ def _validator(schema: bytes) -> Validator:
     return kind(parsed, registry=Registry())
 
 
-def _told(problems: Sequence[ValidationError]) -> str:
+def _told(problems: Sequence[Misfit]) -> str:
     return "; ".join(f"{problem.json_path}: {problem.message[:300]}" for problem in problems) + "."
 
 
 def _pydantic_told(error: ValueError) -> str:
-    from pydantic import ValidationError as PydanticError
-
-    if not isinstance(error, PydanticError):
+    if not isinstance(error, ValidationError):
         return f"{error}"[:600]
     told = [f"{'.'.join(map(str, item['loc'])) or '$'}: {item['msg']}" for item in error.errors(include_url=False)[:5]]
     return "; ".join(told) + "."

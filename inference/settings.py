@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from inference.contracts import Purpose
+from inference.purposes import Purpose
 
 EMBEDDED = "embedded"
 """The name by which `purposes` and `fallback` mean the embedded engine."""
