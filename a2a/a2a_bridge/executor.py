@@ -1,6 +1,5 @@
 """One A2A task is one turn: run events become task updates, a task's context becomes a conversation."""
 
-import asyncio
 import contextlib
 from typing import Any, Protocol, assert_never
 
@@ -55,7 +54,6 @@ class TurnExecutor(AgentExecutor):
         self._turns = turns
         self._conversations = conversations
         self._decider = decider
-        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
         """Answer one message; a follow-up on a task that waits for approval decides it."""
@@ -69,28 +67,15 @@ class TurnExecutor(AgentExecutor):
         updater = TaskUpdater(event_queue, context.task_id, context_id)
         principal = _principal(context)
         await updater.start_work()
+        text = context.get_user_input()
         waiting = _waiting_approvals(context)
-        work = asyncio.create_task(
-            self._decide(principal, updater, waiting, context.get_user_input())
-            if waiting
-            else self._answer(principal, updater, context_id, context.get_user_input())
-        )
-        self._running[context.task_id] = work
-        try:
-            await work
-        finally:
-            self._running.pop(context.task_id, None)
-            if not work.done():
-                work.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await work
+        if waiting:
+            await self._decide(principal, updater, waiting, text)
+        else:
+            await self._answer(principal, updater, context_id, text)
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
-        """Stop the turn, down to the last process that works for it, and mark the task cancelled."""
-        work = self._running.get(context.task_id or "")
-        if work is not None:
-            work.cancel()
-            await asyncio.wait([work], timeout=5)
+        """Say that the task is cancelled; the SDK then cancels `execute`, which closes the run."""
         task = context.current_task
         await TaskUpdater(event_queue, context.task_id or "", task.context_id if task else "").cancel()
 
@@ -110,8 +95,8 @@ class TurnExecutor(AgentExecutor):
     async def _decide(self, principal: Principal, updater: TaskUpdater, waiting: list[str], text: str) -> None:
         word = text.strip().strip(".!").lower()
         if word not in _APPROVE | _DENY:
-            message = updater.new_agent_message([Part(text="Please answer `approve` or `deny`.")])
-            await updater.requires_input(message)
+            again = [Part(text="Please answer `approve` or `deny`."), new_data_part({"approvals": waiting})]
+            await updater.requires_input(updater.new_agent_message(again))
             return
         try:
             said = [
