@@ -125,7 +125,7 @@ class ChatApi:
                 text, finish, usage = result.text, result.finish_reason, result.usage
             case RunCancelled():
                 text = "".join(event.text for event in events if isinstance(event, AnswerSegment))
-                extension = cancelled_extension(last)
+                extension = cancelled_extension(last, _started(events))
                 finish, usage = "stop", TokenUsage()
             case _:
                 raise Bug(f"Run {turn.run_id!r} ended with {last.type!r}.")

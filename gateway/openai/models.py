@@ -132,9 +132,10 @@ def extension_of(result: RunResult) -> dict[str, Any]:
     }
 
 
-def cancelled_extension(event: RunCancelled) -> dict[str, Any]:
+def cancelled_extension(event: RunCancelled, conversation_id: str) -> dict[str, Any]:
     """The object `signalbox` on what was released of a stopped answer."""
-    return {"run_id": event.run_id, "cancelled": True, "reason": event.reason}
+    stopped = RunResult(run_id=event.run_id, conversation_id=conversation_id, text="", engine="", cancelled=True)
+    return extension_of(stopped) | {"reason": event.reason}
 
 
 def model_object(name: str) -> dict[str, Any]:

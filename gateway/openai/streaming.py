@@ -8,7 +8,7 @@ import orjson
 
 from gateway.errors import fault_of_run
 from gateway.openai.models import cancelled_extension, extension_of, usage_of
-from runs.events import AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, TokenUsage
+from runs.events import AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted, TokenUsage
 
 KEEPALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
@@ -21,6 +21,7 @@ class ChunkWriter:
         self._include_usage = include_usage
         self._events = events
         self._sent = ""
+        self._conversation_id = ""
         self._head: dict[str, Any] = {
             "id": completion_id(run_id),
             "object": "chat.completion.chunk",
@@ -40,6 +41,8 @@ class ChunkWriter:
         return b"".join(self._of(event) for event in batch)
 
     def _of(self, event: RunEvent) -> bytes:
+        if isinstance(event, RunStarted):
+            self._conversation_id = event.conversation_id
         match event:
             case AnswerSegment():
                 self._sent += event.text
@@ -48,7 +51,7 @@ class ChunkWriter:
                 return self._finish(event)
             case RunCancelled():
                 return (
-                    self._chunk({}, finish="stop", signalbox=cancelled_extension(event))
+                    self._chunk({}, finish="stop", signalbox=cancelled_extension(event, self._conversation_id))
                     + self._usage(TokenUsage())
                     + DONE
                 )

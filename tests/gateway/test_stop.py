@@ -75,6 +75,8 @@ async def test_a_run_can_be_stopped_from_elsewhere_and_keeps_its_words(http: htt
     assert answer.status_code == 200
     assert "It begins. " in answer.text
     assert '"cancelled":true' in answer.text
+    assert '"reason":"stopped by the user"' in answer.text
+    assert f'"conversation_id":"{answer.headers["x-conversation-id"]}"' in answer.text
     if stream:
         assert answer.text.endswith("data: [DONE]\n\n")
     assert (await http.post(f"/v1/runs/{run_id}/cancel")).json()["cancelled"] is False

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -190,7 +191,7 @@ async def test_old_runs_are_removed(engine: AsyncEngine):
     await log.close()
     assert await log.prune() == 0
     async with engine.begin() as connection:
-        long_ago = sa.func.datetime("now", "-2 days")
+        long_ago = datetime.now(UTC) - timedelta(days=2)
         await connection.execute(sa.update(run_record).values(finished_at=long_ago))
     assert await log.prune() == 1
 
