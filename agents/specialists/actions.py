@@ -5,8 +5,8 @@ from agents.specialists.base import Profile
 SPECIALIST = Profile(
     name="actions",
     description=(
-        "Carries out what the user asks to be done: creates, comments, assigns, closes or finds tickets, looks people "
-        "up, sends messages. Only when the user asks for an action; consequential ones wait for a person's approval."
+        "Carries out what the user asks to be done: creates, comments, assigns, closes or finds tickets, sends "
+        "messages. Only when the user asks for an action; consequential ones wait for a person's approval."
     ),
     examples=(
         "Open a ticket for the broken scanner in the warehouse.",

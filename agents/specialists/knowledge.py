@@ -6,7 +6,8 @@ SPECIALIST = Profile(
     name="knowledge",
     description=(
         "Answers from the organisation's documents: policies, handbooks, procedures, manuals, contracts, minutes, "
-        "mails, specifications. For what is written down: rules, reasons, instructions, decisions, definitions."
+        "mails, specifications. For what is written down: rules, reasons, instructions, decisions, definitions, "
+        "contract terms, responsibilities, pay and benefits."
     ),
     examples=(
         "How many days of parental leave do we give?",
@@ -14,6 +15,9 @@ SPECIALIST = Profile(
         "Who has to sign a purchase above 10,000 euros?",
         "Summarise the decisions of the last steering meeting.",
         "What is our policy on working from abroad?",
+        "What penalty does the contract set when a supplier delivers late?",
+        "Who is responsible for fire safety?",
+        "What are the pay bands of mechanics?",
     ),
     tools=("knowledge__*",),
 )
