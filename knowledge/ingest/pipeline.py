@@ -31,6 +31,8 @@ from knowledge.sources.access import narrow
 from signalbox.errors import SignalboxError, ToolFault
 
 _log = structlog.get_logger(__name__)
+_DEFAULT_TENANT = "default"
+"""Sources of other tenants are kept under `tenant:name`, so that two of one name never meet."""
 
 
 class IngestPipeline:
@@ -54,14 +56,15 @@ class IngestPipeline:
         *,
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
-        tenant: str = "default",
+        tenant: str = _DEFAULT_TENANT,
     ) -> IngestReport:
         """Make the record hold what the source has now; a dry run reads and parses but writes nothing.
 
         Raises `UserFault` where the source itself is wrong; a file that cannot be taken is quarantined instead.
         """
-        known = await self._record.known(connector.name)
-        items = [item async for item in connector.items()]
+        source = connector.name if tenant == _DEFAULT_TENANT else f"{tenant}:{connector.name}"
+        known = await self._record.known(source)
+        items = [item.model_copy(update={"source": source}) async for item in connector.items()]
         tally = Tally(connector.name, len(items), dry_run, on_progress)
         run = _Run(
             connector=connector,
@@ -77,7 +80,7 @@ class IngestPipeline:
         await run.take_all(items, known)
         report = tally.report()
         if not dry_run:
-            await self._record.finish(connector.name, report)
+            await self._record.finish(source, report)
         _log.info(
             "ingest_finished",
             source=connector.name,
