@@ -6,11 +6,12 @@ import signal
 import sys
 from pathlib import Path
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
 import runs.approvals
 from runs.approvals import Approval, Approvals, Executed
 from runs.settings import RunsSettings
 from signalbox.identity import Principal
-from tests.runs.database import fresh_engine
 
 ADA = Principal(user="ada")
 CHILD = """
@@ -25,7 +26,7 @@ from signalbox.identity import Chain, Principal
 ADA = Principal(user="ada")
 
 async def execute(approval):
-    print(approval.id, flush=True)
+    print(f"CALL {approval.id}", flush=True)
     await asyncio.sleep(60)
     return Executed(ok=True, text="never said")
 
@@ -39,14 +40,13 @@ asyncio.run(main())
 """
 
 
-async def test_kill_9_in_the_middle_of_a_call_leads_to_the_same_call_once_more(tmp_path: Path):
-    engine = await fresh_engine(tmp_path)
+async def test_kill_9_in_the_middle_of_a_call_leads_to_the_same_call_once_more(engine: AsyncEngine, tmp_path: Path):
     environment = {**os.environ, "PYTHONPATH": str(Path(runs.approvals.__file__).parents[1])}
     child = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, str(tmp_path / "app.sqlite"), stdout=asyncio.subprocess.PIPE, env=environment
     )
     assert child.stdout is not None
-    approval_id = (await child.stdout.readline()).decode().strip()
+    approval_id = (await child.stdout.readuntil(b"CALL ") and await child.stdout.readline()).decode().strip()
     child.send_signal(signal.SIGKILL)
     await child.wait()
 
@@ -63,4 +63,3 @@ async def test_kill_9_in_the_middle_of_a_call_leads_to_the_same_call_once_more(t
     assert made == [(approval_id, {"title": "x"})]
     found = await restarted.get(ADA, approval_id)
     assert (found.state, found.outcome, found.decided_by) == ("done", "Created T-1.", "ada")
-    await engine.dispose()
