@@ -57,10 +57,10 @@ def chat_body(ask: Ask, model: ModelSettings) -> dict[str, Any]:
     loose = vllm and model.grammar == "xgrammar"
     body: dict[str, Any] = {"messages": to_openai(ask.messages, reasoning=vllm)}
     if ask.tools:
-        body["tools"] = [wire_tool(schema, loose_strings=loose) for schema in tool_schemas(ask.tools)]
+        body["tools"] = [wire_tool(schema, loose_strings=loose, lenient=vllm) for schema in tool_schemas(ask.tools)]
         body["tool_choice"] = _choice(ask.tool_choice)
     if isinstance(ask.json_output, type):
-        body["response_format"] = wire_format(ask.json_output, loose_strings=loose)
+        body["response_format"] = wire_format(ask.json_output, loose_strings=loose, lenient=vllm)
     elif ask.json_output:
         body["response_format"] = {"type": "json_object"}
     body.update(ask.extra)

@@ -4,6 +4,7 @@ A server's grammar is a help, never the proof: every argument object and every s
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -23,9 +24,11 @@ from signalbox.errors import UserFault
 
 _MAX_ARGUMENT_BYTES = 256 * 1024
 _LABEL_LENGTH = 64
-_NESTED = ("items", "additionalProperties", "contains", "not", "if", "then", "else", "propertyNames")
-_NESTED_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
-_NESTED_MAPS = ("properties", "$defs", "definitions", "patternProperties")
+_CHILDREN = ("items", "additionalProperties", "contains")
+_CHILD_LISTS = ("prefixItems",)
+_CHILD_MAPS = ("properties", "$defs", "definitions", "patternProperties")
+_SAME_INSTANCE = ("anyOf", "oneOf", "allOf")
+_OPEN = frozenset({*_SAME_INSTANCE, "if", "$ref", "dependentSchemas", "patternProperties", "unevaluatedProperties"})
 
 
 class Invalid(Exception):
@@ -37,22 +40,41 @@ def tool_schemas(tools: Sequence[Tool | ToolSchema]) -> list[ToolSchema]:
     return [tool if isinstance(tool, dict) else tool.schema for tool in tools]
 
 
-def wire_tool(schema: ToolSchema, *, loose_strings: bool) -> dict[str, Any]:
-    """A tool in wire form, strict: without `strict` a server does not enforce the arguments' schema."""
-    parameters = orjson.dumps(schema.get("parameters") or {"type": "object", "properties": {}})
+def wire_tool(schema: ToolSchema, *, loose_strings: bool, lenient: bool = True) -> dict[str, Any]:
+    """A tool in wire form, strict: without `strict` a server does not enforce the arguments' schema.
+
+    lenient: whether the server takes `strict` with optional properties (vLLM does, OpenAI's own API refuses them).
+    """
+    parameters = _closed(orjson.dumps(schema.get("parameters") or {"type": "object", "properties": {}}), loose_strings)
     function = {
         "name": schema["name"],
         "description": schema.get("description", ""),
-        "parameters": _closed(parameters, loose_strings),
-        "strict": True,
+        "parameters": parameters,
+        "strict": lenient or all_required(parameters),
     }
     return {"type": "function", "function": function}
 
 
-def wire_format(model: type[BaseModel], *, loose_strings: bool) -> dict[str, Any]:
+def wire_format(model: type[BaseModel], *, loose_strings: bool, lenient: bool = True) -> dict[str, Any]:
     """`response_format` for a structured answer."""
     schema = _closed(orjson.dumps(_schema_of(model)), loose_strings)
-    return {"type": "json_schema", "json_schema": {"name": model.__name__, "strict": True, "schema": schema}}
+    strict = lenient or all_required(schema)
+    return {"type": "json_schema", "json_schema": {"name": model.__name__, "strict": strict, "schema": schema}}
+
+
+def all_required(schema: Any) -> bool:
+    """Whether every object in a schema is closed and requires all its properties."""
+    if isinstance(schema, list):
+        return all(map(all_required, schema))
+    if not isinstance(schema, dict):
+        return True
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        if schema.get("additionalProperties") is not False or set(schema.get("required", ())) != set(properties):
+            return False
+    elif schema.get("type") == "object":
+        return False
+    return all(map(all_required, schema.values()))
 
 
 @lru_cache(maxsize=128)
@@ -66,25 +88,30 @@ def _closed(schema: bytes, loose_strings: bool) -> Any:
     return close_schema(orjson.loads(schema), loose_strings=loose_strings)
 
 
-def close_schema(schema: Any, *, loose_strings: bool) -> Any:
+def close_schema(schema: Any, *, loose_strings: bool, beside: bool = False) -> Any:
     """A copy in which no object takes properties that it does not name, unless its schema says that it does.
+
+    An object that is described in several places at once (`allOf`, `anyOf` beside `properties`, …) stays open: each
+    place would forbid what the others name.
 
     loose_strings: also drop the bounds of long strings. xgrammar compiles a bounded string to one without any
     escape (no quote, no line break), which cripples prose; short labels stay bounded.
+    beside: this schema is one of several for the same object.
     """
     if not isinstance(schema, dict):
         return schema
-    out: dict[str, Any] = {}
+    out = dict(schema)
     for key, value in schema.items():
-        if key in _NESTED:
+        if key in _CHILDREN:
             out[key] = close_schema(value, loose_strings=loose_strings)
-        elif key in _NESTED_LISTS and isinstance(value, list):
+        elif key in _CHILD_LISTS and isinstance(value, list):
             out[key] = [close_schema(item, loose_strings=loose_strings) for item in value]
-        elif key in _NESTED_MAPS and isinstance(value, dict):
+        elif key in _CHILD_MAPS and isinstance(value, dict):
             out[key] = {name: close_schema(item, loose_strings=loose_strings) for name, item in value.items()}
-        else:
-            out[key] = value
-    if "properties" in out and "additionalProperties" not in out and "allOf" not in out:
+        elif key in _SAME_INSTANCE and isinstance(value, list):
+            shared = beside or key == "allOf" or "properties" in schema
+            out[key] = [close_schema(item, loose_strings=loose_strings, beside=shared) for item in value]
+    if "properties" in out and "additionalProperties" not in out and not beside and not _OPEN & out.keys():
         out["additionalProperties"] = False
     if loose_strings and out.get("type") == "string" and out.get("maxLength", 0) > _LABEL_LENGTH:
         out.pop("maxLength")
@@ -109,7 +136,7 @@ def check_arguments(name: str, raw: str, schemas: Mapping[str, ToolSchema]) -> s
         raise UserFault(f"The schema of tool {name!r} refers to {error.ref!r}, which it does not contain.") from error
     if problems:
         raise Invalid(f"The arguments of {name!r} do not fit its schema: {_told(problems)}")
-    return orjson.dumps(value).decode()
+    return canonical_json(value)
 
 
 def check_structured(model: type[BaseModel] | None, raw: str) -> str:
@@ -118,33 +145,45 @@ def check_structured(model: type[BaseModel] | None, raw: str) -> str:
     if model is None:
         if not isinstance(value, dict):
             raise Invalid(f"The reply must be a JSON object, not {_kind(value)}.")
-        return orjson.dumps(value).decode()
-    canonical = orjson.dumps(value)
+        return canonical_json(value)
+    canonical = canonical_json(value)
     try:
         model.model_validate_json(canonical)
     except ValueError as error:  # pydantic's ValidationError, and what validators raise
         raise Invalid(f"The reply does not fit the schema: {_pydantic_told(error)}") from error
-    return canonical.decode()
+    return canonical
 
 
 def parse_json(raw: str, *, what: str) -> Any:
-    """JSON as the standard has it (no NaN), except that raw control characters in strings are tolerated.
+    """JSON as the standard has it: no NaN, no infinity, nothing that cannot be written back as it was.
 
-    xgrammar lets a model write them; refusing them would cost a retry for a tab.
+    Not orjson: it turns long integers into floats. Raw control characters in strings are tolerated: xgrammar lets a
+    model write them, and refusing them would cost a repeat for a tab.
     """
     try:
-        return orjson.loads(raw)
-    except ValueError as error:
+        value = json.loads(raw, strict=False, parse_constant=_refuse, parse_float=_finite)
+        canonical_json(value)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"{what} is not valid JSON: {str(error)[:200] or type(error).__name__}.") from error
+    return value
 
-        def refuse(constant: str) -> Any:
-            raise ValueError(f"{constant} is not JSON")
 
-        try:
-            value = json.loads(raw, strict=False, parse_constant=refuse)
-            orjson.dumps(value)  # numbers and strings that cannot be written back are refused here
-        except (ValueError, TypeError, RecursionError):
-            raise Invalid(f"{what} is not valid JSON: {error}.") from error
-        return value
+def canonical_json(value: Any) -> str:
+    """JSON in one spelling, valid as UTF-8."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text.encode()  # a lone surrogate is a ValueError here
+    return text
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits} is too large")
+    return number
 
 
 def _unfenced(raw: str) -> str:
