@@ -103,6 +103,7 @@ class Metric(_Strict):
     columns: dict[str, OutputColumn]
     summary: str
     summary_empty: str
+    summary_one: str = Field(default="", description="Instead of `summary` where there is one row.")
     parameters: dict[str, Parameter] = {}
     groups: frozenset[str] | None = None
     chart: Chart | None = None

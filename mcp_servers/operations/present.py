@@ -23,21 +23,25 @@ def state(
 
     Fields: `{site}` or `{site|all sites}` a parameter or what to say when it is unset; `{sum:c}`, `{min:c}`,
     `{max:c}`, `{first:c}`, `{last:c}` of a column; `{sum:c|one|many}` with the noun that fits; `{count|one|many}`
-    rows; `{pairs:label,value}` the first five.
+    rows, "at least" so many when the metric's `limit` was reached; `{pairs:label,value}` the first five, with
+    `{pairs:label,value|word}` as "word label: value".
     """
     template = metric.summary if rows else metric.summary_empty
+    if len(rows) == 1 and metric.summary_one:
+        template = metric.summary_one
+    full = bool(rows) and binds.get("limit") == len(rows)
     units = {column.name: column.unit for column in columns}
 
     def fill(match: re.Match[str]) -> str:
         head, *words = match[1].split("|")
         kind, _, column = head.partition(":")
         if kind == "count":
-            return _counted(len(rows), words)
+            return ("at least " if full else "") + _counted(len(rows), words)
         if not column:
             value = binds.get(head)
             return show(value) if value is not None else (words[0] if words else "all")
         if kind == "pairs":
-            return _pairs(column, rows, units)
+            return _pairs(column, rows, units, words[0] if words else "")
         value = _value(kind, column, rows)
         return _counted(value, words) if words else show(value, units.get(column, ""))
 
@@ -49,6 +53,8 @@ def show(value: Any, unit: str = "") -> str:
     """A value as a reader expects it: €12,345 · 93.4 % · 2026-11-20."""
     if value is None:
         return "not yet"
+    if value == "":
+        return "not known"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     if unit == "EUR":
@@ -151,8 +157,9 @@ def _counted(value: Any, words: Sequence[str]) -> str:
     return f"{show(value)} {words[0 if value == 1 else -1]}" if words else show(value)
 
 
-def _pairs(spec: str, rows: Sequence[Row], units: Mapping[str, str]) -> str:
+def _pairs(spec: str, rows: Sequence[Row], units: Mapping[str, str], word: str) -> str:
     label, value = spec.split(",")
-    shown = [f"{show(row[label])} {show(row[value], units.get(value, ''))}" for row in rows[:5]]
+    before, between = (f"{word} ", ": ") if word else ("", " ")
+    shown = [f"{before}{show(row[label])}{between}{show(row[value], units.get(value, ''))}" for row in rows[:5]]
     rest = len(rows) - len(shown)
     return ", ".join(shown) + (f" and {rest} more" if rest else "")

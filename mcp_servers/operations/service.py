@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp_servers.operations.catalogue import Catalogue, ColumnRule, Metric, Parameter
 from mcp_servers.operations.models import (
@@ -27,7 +27,11 @@ from mcp_servers.operations.settings import OperationsSettings
 from signalbox.errors import UserFault
 from signalbox.identity import Principal
 
+if TYPE_CHECKING:
+    from mcp_servers.operations.guard import GuardedQuery
+
 _PLACEHOLDER = re.compile(r"(?<![:\w]):(\w+)")
+_KEPT_QUERIES = 500
 _BOUND = "p_"  # `:from` would be read as the keyword
 
 
@@ -45,6 +49,7 @@ class OperationsService:
         self.choices = choices
         self._reader = reader
         self._today = settings.today
+        self._guarded: dict[str, GuardedQuery] = {}
         self._limits = Limits(
             timeout_s=settings.statement_timeout_s,
             max_rows=settings.max_rows,
@@ -186,7 +191,7 @@ class OperationsService:
         *,
         columns: Mapping[str, Mapping[str, ColumnRule]] | None,
         absent: frozenset[str] = frozenset(),
-    ) -> Any:
+    ) -> "GuardedQuery":
         from mcp_servers.operations.guard import Access, guard  # sqlglot: 0.1 s that the start need not pay
 
         filters = {
@@ -194,9 +199,17 @@ class OperationsService:
             for table in self.catalogue.tables
         }
         read = self.catalogue.dialect
-        return guard(
+        known = repr((sql, sorted(absent), filters)) if columns is None else None
+        if known is not None and known in self._guarded:
+            return self._guarded[known]
+        guarded = guard(
             sql, Access(columns=columns, filters=filters), read=read, write=self._reader.dialect, absent=absent
         )
+        if known is not None:
+            if len(self._guarded) >= _KEPT_QUERIES:
+                self._guarded.clear()
+            self._guarded[known] = guarded
+        return guarded
 
     def _typed(self, metric: Metric, binds: Mapping[str, Any]) -> dict[str, Any]:
         kinds = {key: parameter.type for key, parameter in metric.parameters.items()} | {"today": "date"}
