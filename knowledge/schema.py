@@ -132,14 +132,6 @@ index_alias = Table(
     Column("switched_at", Float, nullable=False),
 )
 
-calibration = Table(
-    "knowledge_calibration",
-    metadata,
-    Column("tenant", String(200), primary_key=True),
-    Column("record", JSON, nullable=False),
-    Column("made_at", Float, nullable=False),
-)
-
 retrieval_audit = Table(
     "knowledge_retrieval_audit",
     metadata,

@@ -15,7 +15,6 @@ from knowledge.index.dense import DenseIndex
 from knowledge.index.integrity import IntegrityJob, IntegrityReport
 from knowledge.index.lexical import SqliteLexicalIndex
 from knowledge.index.rebuild import IndexBuilder
-from knowledge.retrieve.answerable import Calibration
 from knowledge.retrieve.audit import AuditEntry, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate
 from knowledge.retrieve.reader import Reader, SourceSummary, Window
@@ -99,7 +98,7 @@ class KnowledgeService:
         """The best passages that the principal may see, for one question or several about one thing."""
         await self._started.wait()
         search = Search(principal, tuple(queries), filters or Filters(), limit, offset, run_id)
-        found = await self._retriever.search(search, Calibration())
+        found = await self._retriever.search(search)
         verbatim = await self._reader.verbatim([hit.chunk for hit in found.hits])
         if len(verbatim) < len(found.hits):
             _log.error(

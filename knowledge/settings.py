@@ -78,7 +78,7 @@ class RerankSettings(_Settings):
     """How the best candidates are ordered anew: by their sentences, or by a server that speaks `/rerank`."""
 
     top: int = Field(default=30, ge=0, le=200, description="Candidates that are ordered anew; 0 switches it off.")
-    sentence_weight: float = Field(default=0.4, ge=0, le=1, description="Share of the best sentence in the new score.")
+    sentence_weight: float = Field(default=0.6, ge=0, le=1, description="Share of the best sentence in the new score.")
     url: str = Field(default="", description="Full address of a rerank endpoint; empty: by sentences alone.")
     model: str = ""
     api_key: SecretStr | None = None
@@ -109,6 +109,9 @@ class RetrievalSettings(_Settings):
     candidates: int = Field(default=100, ge=10, le=1_000, description="From each index.")
     dense_weight: float = Field(default=0.65, ge=0, le=1, description="The rest is the lexical index's.")
     per_document: int = Field(default=3, ge=1, le=100, description="Passages of one document before others get a turn.")
+    answerable_fit: float = Field(
+        default=0.58, gt=0, lt=2, description="Fit at which `answerable` is 0.5; see docs/knowledge.md for its price."
+    )
     group_parents: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Nested groups: members of the key are members of these as well."
     )

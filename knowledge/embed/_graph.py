@@ -1,4 +1,7 @@
-"""BERT sentence encoder as an ONNX graph: tokens → layers → mean of the tokens → unit vector, weights in int8."""
+"""BERT sentence encoder as an ONNX graph: tokens → layers → mean of the tokens → unit vector, weights in int8.
+
+Outputs: `embedding`, one unit vector a text, and `tokens`, the last layer, from which sentences are pooled.
+"""
 
 import json
 from pathlib import Path
@@ -40,16 +43,18 @@ class _Graph:
         self.nodes.append(pb.node(kind, inputs, names, domain, attributes))
         return names
 
-    def finish(self, result: str, width: int) -> bytes:
+    def finish(self, result: str, hidden: str, width: int) -> bytes:
         self.nodes.append(pb.node("Identity", [result], ["embedding"], "", {}))
-        tokens = [pb.value_info(name, pb.INT64, ["batch", "length"]) for name in ("input_ids", "attention_mask")]
+        self.nodes.append(pb.node("Identity", [hidden], ["tokens"], "", {}))
+        inputs = [pb.value_info(name, pb.INT64, ["batch", "length"]) for name in ("input_ids", "attention_mask")]
         graph = b"".join(
             [
                 *(pb.message(1, node) for node in self.nodes),
                 pb.message(2, "sentence-encoder"),
                 *(pb.message(5, constant) for constant in self.constants),
-                *(pb.message(11, value) for value in tokens),
+                *(pb.message(11, value) for value in inputs),
                 pb.message(12, pb.value_info("embedding", pb.FLOAT, ["batch", width])),
+                pb.message(12, pb.value_info("tokens", pb.FLOAT, ["batch", "length", width])),
             ]
         )
         opsets = pb.message(8, pb.message(1, "") + pb.varint(2, _OPSET))
@@ -76,7 +81,7 @@ class _Encoder:
         mask = graph.op("Cast", "attention_mask", to=pb.INT32)
         for index in range(self._layers):
             hidden = self._layer(hidden, mask, f"encoder.layer.{index}.")
-        return graph.finish(self._pool(hidden), self._width)
+        return graph.finish(self._pool(hidden), hidden, self._width)
 
     def _embeddings(self) -> str:
         graph, weights = self._graph, self._weights

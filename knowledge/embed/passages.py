@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,14 @@ class PassageText:
         return self.key or hashlib.sha256("\x1f".join((self.title, self.heading, self.body)).encode()).hexdigest()
 
     @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Where the sentences stand in the body, as `knowledge.embed.sentences` finds them."""
+        return sentence_spans(self.body)
+
+    @property
     def sentences(self) -> list[str]:
-        """The sentences, as `knowledge.embed.sentences` finds them."""
-        return [self.body[start:end] for start, end in sentence_spans(self.body)]
+        """The sentences."""
+        return [self.body[start:end] for start, end in self.spans]
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,19 @@ class PassageVectors:
     sentences: Int8s
 
 
+@runtime_checkable
+class PassageEmbedder(Protocol):
+    """An embedder that gets the sentences' vectors from the same pass as the passage's."""
+
+    async def embed_passages(self, passages: Sequence[PassageText]) -> list[PassageVectors]:
+        """Vectors of passages, in order."""
+        ...
+
+
 async def embed_passages(embedder: Embedder, passages: Sequence[PassageText]) -> list[PassageVectors]:
     """Vectors of passages; one call to the embedder, so that texts of equal length share batches."""
+    if isinstance(embedder, PassageEmbedder):
+        return await embedder.embed_passages(passages)
     sentences = [passage.sentences for passage in passages]
     texts = [passage.whole for passage in passages]
     # A passage of one sentence still gets a sentence vector: without title and heading it is another text.

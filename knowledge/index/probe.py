@@ -32,7 +32,9 @@ def examine(folder: Path) -> None:
             continue
         sample = collection.get(limit=1, include=["embeddings"])["embeddings"]
         assert sample is not None
-        collection.query(query_embeddings=list(sample[:1]), n_results=min(10, collection.count()), include=["distances"])
+        collection.query(
+            query_embeddings=list(sample[:1]), n_results=min(10, collection.count()), include=["distances"]
+        )
 
 
 if __name__ == "__main__":

@@ -73,7 +73,10 @@ _WORD = re.compile(r"\w+")
 
 def words(text: str) -> list[str]:
     """Lower-case words without accents, in order."""
-    plain = unicodedata.normalize("NFKD", text.lower())
+    plain = text.lower()
+    if plain.isascii():
+        return _WORD.findall(plain)
+    plain = unicodedata.normalize("NFKD", plain)
     return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)))
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 import httpx2
 import structlog
 
-from knowledge.embed.passages import Floats, PassageVectors, cosines
+from knowledge.retrieve.answerable import Passage, Question
 from knowledge.retrieve.fusion import scaled
 from knowledge.settings import RerankSettings
 
@@ -48,10 +48,9 @@ class HttpReranker:
 
 
 def by_sentences(
-    query: Floats, scores: Mapping[str, float], vectors: Mapping[str, PassageVectors], weight: float
+    question: Question, scores: Mapping[str, float], passages: Mapping[str, Passage], weight: float
 ) -> dict[str, float]:
-    """The scores mixed with how well each candidate's best sentence fits; without vectors a score stays."""
-    best = {name: float(cosines(query, vectors[name].sentences).max(initial=-1)) for name in scores if name in vectors}
-    fit = scaled({name: value for name, value in best.items() if value > -1})
+    """The scores mixed with how well each candidate's best sentence fits, both stretched to 0..1."""
     base = scaled(scores)
-    return {name: (1 - weight) * base[name] + weight * fit[name] if name in fit else base[name] for name in scores}
+    fit = scaled({name: passages[name].rank_fit(question) for name in scores})
+    return {name: (1 - weight) * base[name] + weight * fit[name] for name in scores}

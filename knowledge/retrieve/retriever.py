@@ -9,11 +9,12 @@ import numpy as np
 
 from knowledge.contracts import Embedder, Filters, Hit
 from knowledge.embed import covers
-from knowledge.embed.passages import Floats, PassageVectors
+from knowledge.embed.passages import Floats
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex
 from knowledge.index.lexical import LexicalIndex, LexicalScope
-from knowledge.retrieve.answerable import Calibration, Question, fit_of
+from knowledge.index.words import content_stems
+from knowledge.retrieve.answerable import Passage, Question, answerable_at
 from knowledge.retrieve.audit import Retrieval, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate, checked, documents_within
 from knowledge.retrieve.fusion import best_of, fused, scaled, spread
@@ -70,6 +71,7 @@ class _Run:
     dense: dict[str, float] = field(default_factory=dict)
     lexical: dict[str, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    question: Question | None = None
 
 
 class Retriever:
@@ -84,7 +86,7 @@ class Retriever:
         self._audit = audit
         self._groups = Groups(settings.group_parents)
 
-    async def search(self, search: Search, calibration: Calibration) -> Found:
+    async def search(self, search: Search) -> Found:
         """The best passages that the principal may see."""
         started = time.perf_counter()
         subjects = self._groups.subjects(search.principal)
@@ -103,22 +105,24 @@ class Retriever:
             sets = await visible_sets(connection, search.principal.tenant, subjects)
             seen = await checked(connection, names, sets)
             vectors = await self._indexing.cache.load(connection, {item.passage.sha for item in seen.values()})
-        by_name = {name: vectors[item.passage.sha] for name, item in seen.items() if item.passage.sha in vectors}
+        passages = {name: Passage(item, vectors.get(item.passage.sha)) for name, item in seen.items()}
         for run in runs:
-            await self._rank(run, seen, by_name)
+            await self._rank(run, passages)
         scores = best_of([run.scores for run in runs])
-        ordered = sorted(seen.values(), key=lambda item: (-scores[item.chunk.chunk_id], item.chunk.chunk_id))
-        ordered = spread(
-            ordered,
-            lambda item: item.document.near_duplicate_of or item.document.document_id,
-            self._settings.per_document,
-        )
-        answerable = await self._judge(runs, ordered[:_JUDGED], by_name, calibration)
+        ordered = self._ordered(list(seen.values()), scores)
+        judged = [passages[item.chunk.chunk_id] for item in ordered[:_JUDGED]]
+        fit = await self._judge(runs, judged)
+        answerable = answerable_at(fit, self._settings.answerable_fit) if judged else 0.0
         page = ordered[search.offset : search.offset + search.limit]
         hits = [_hit(item, scores, runs) for item in page]
         found = Found(hits, answerable, len(ordered) > search.offset + search.limit)
         await self._note(search, subjects, alias, started, found, scores, sorted(names - seen.keys()))
         return found
+
+    def _ordered(self, candidates: list[Candidate], scores: Mapping[str, float]) -> list[Candidate]:
+        best = sorted(candidates, key=lambda item: (-scores[item.chunk.chunk_id], item.chunk.chunk_id))
+        limit = self._settings.per_document
+        return spread(best, lambda item: item.document.near_duplicate_of or item.document.document_id, limit)
 
     async def _candidates(self, query: str, alias: Alias, scope: LexicalScope) -> _Run:
         language = language_of(query)
@@ -141,52 +145,46 @@ class Retriever:
             found = await self._indexing.lexical.search(connection, run.text, narrowed, self._settings.candidates)
         run.lexical = dict(found)
 
-    async def _rank(self, run: _Run, seen: Mapping[str, Candidate], vectors: Mapping[str, PassageVectors]) -> None:
+    async def _rank(self, run: _Run, seen: Mapping[str, Passage]) -> None:
         lexical = {name: score for name, score in run.lexical.items() if name in seen}
         dense = {name: score for name, score in run.dense.items() if name in seen}
         if run.vector is not None:
             # What only the words found has a cosine too.
-            dense.update({name: float(np.dot(run.vector, vectors[name].vector)) for name in lexical if name in vectors})
+            known = {name: passage.vectors for name in lexical if (passage := seen[name]).vectors is not None}
+            dense.update(
+                {name: float(np.dot(run.vector, vectors.vector)) for name, vectors in known.items() if vectors}
+            )
         run.dense = dense
         run.scores = fused(dense, lexical, self._settings.dense_weight)
         top = dict(sorted(run.scores.items(), key=lambda pair: -pair[1])[: self._settings.rerank.top])
-        if not top:
-            return
-        better = await self._reranked(run, top, seen, vectors)
-        floor = min(better.values())
-        run.scores = {name: better[name] if name in better else floor * score for name, score in run.scores.items()}
+        if top:
+            run.question = await self._question(run)
+            better = await self._reranked(run, run.question, top, seen)
+            floor = min(better.values())
+            run.scores = {name: better[name] if name in better else floor * score for name, score in run.scores.items()}
 
     async def _reranked(
-        self, run: _Run, top: dict[str, float], seen: Mapping[str, Candidate], vectors: Mapping[str, PassageVectors]
+        self, run: _Run, question: Question, top: dict[str, float], seen: Mapping[str, Passage]
     ) -> dict[str, float]:
         if self._indexing.remote is not None:
             names = list(top)
-            judged = await self._indexing.remote.scores(run.text, [seen[name].passage.whole for name in names])
+            judged = await self._indexing.remote.scores(
+                run.text, [seen[name].candidate.passage.whole for name in names]
+            )
             if judged is not None:
                 return scaled(dict(zip(names, judged, strict=True)))
-        if run.vector is None:
-            return scaled(top)
-        return by_sentences(run.vector, top, vectors, self._settings.rerank.sentence_weight)
-
-    async def _judge(
-        self,
-        runs: Sequence[_Run],
-        best: Sequence[Candidate],
-        vectors: Mapping[str, PassageVectors],
-        calibration: Calibration,
-    ) -> float:
-        if not best:
-            return 0.0
-        questions = [await self._question(run) for run in runs]
-        fits = [fit_of(question, item, vectors.get(item.chunk.chunk_id)) for question in questions for item in best]
-        return calibration.answerable(max(fits))
+        return by_sentences(question, top, seen, self._settings.rerank.sentence_weight)
 
     async def _question(self, run: _Run) -> Question:
         async with self._database.read() as connection:
             rows = await self._indexing.lexical.rows(connection)
-            stems = Question.of(run.text, None, {}, rows).stems
-            frequencies = await self._indexing.lexical.frequencies(connection, stems) if stems else {}
+            stems = dict.fromkeys(content_stems(run.text))
+            frequencies = await self._indexing.lexical.frequencies(connection, list(stems)) if stems else {}
         return Question.of(run.text, run.vector, frequencies, rows)
+
+    async def _judge(self, runs: Sequence[_Run], best: Sequence[Passage]) -> float:
+        questions = [run.question or await self._question(run) for run in runs]
+        return max((passage.answer_fit(question) for question in questions for passage in best), default=0.0)
 
     async def _note(
         self,

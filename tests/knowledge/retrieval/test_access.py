@@ -11,7 +11,6 @@ from knowledge.contracts import AccessRule
 from knowledge.index.alias import Aliases
 from knowledge.index.dense import DenseIndex
 from knowledge.index.lexical import SqliteLexicalIndex
-from knowledge.retrieve.answerable import Calibration
 from knowledge.retrieve.audit import RetrievalAudit
 from knowledge.retrieve.retriever import Indexing, Retriever, Search
 from knowledge.settings import ChromaSettings, RetrievalSettings
@@ -83,7 +82,7 @@ class World:
         self.rules.pop(name, None)
 
     async def seen_by(self, principal: Principal) -> set[str]:
-        found = await self.retriever.search(Search(principal, ("paint shop rota",), limit=20), Calibration())
+        found = await self.retriever.search(Search(principal, ("paint shop rota",), limit=20))
         return {hit.document.document for hit in found.hits}
 
     async def close(self) -> None:
@@ -139,7 +138,7 @@ async def test_what_an_index_still_offers_is_recorded_as_denied(tmp_path: Path) 
     await world.put(2, AccessRule(allow=frozenset({"everyone"})))
     await world.remove(1)
     search = Search(Principal(user="ada"), ("paint shop rota",), run_id="run_1")
-    found = await world.retriever.search(search, Calibration())
+    found = await world.retriever.search(search)
     (entry,) = await world.audit.of_run("run_1")
     assert [hit.document.document for hit in found.hits] == ["2.md"]
     assert entry.denied == [make_document("1.md", ["Rota 1 of the paint shop."])[1][0].chunk_id]
