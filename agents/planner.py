@@ -98,7 +98,7 @@ def described(outcome: StepOutcome) -> dict[str, Any]:
         "specialist": outcome.step.specialist,
         "task": outcome.step.task,
         "status": outcome.status,
-        "findings": outcome.findings,
+        "findings": outcome.findings if outcome.status == "ok" else "",
         "reason": outcome.reason,
     }
 

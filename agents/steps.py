@@ -142,7 +142,9 @@ class StepRunner:
         outcomes = scope.call.outcomes
 
         def grounded() -> bool:
-            return workbench is None or any(outcome.status == "ok" for outcome in outcomes)
+            # Not once an action waits for a person either: what a model says of it then is not for it to say.
+            waits = any(outcome.approval is not None for outcome in outcomes)
+            return workbench is None or (not waits and any(outcome.status == "ok" for outcome in outcomes))
 
         speaker = Speaker(release, grounded)
         return await converse(agent, task, scope.call.budget, scope.token, speaker)

@@ -128,7 +128,7 @@ class Turns:
         _log.warning("run.failed", run_id=run.request.run_id, code=failure.code)
         if run.turn is not None and run.turn.release.text:
             await self._record(run.turn, self._result(run.turn))
-        return RunFailed(code=failure.code, message=str(failure), status=failure.status)
+        return RunFailed(code=failure.code, message=self._crew.reviewer.discreet(str(failure)), status=failure.status)
 
     async def _turn(self, run: "_Run") -> RunResult:
         turn = await self._open(run)

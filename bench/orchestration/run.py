@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import structlog
+import uvloop
 
 from bench.orchestration import options
 from bench.orchestration.model import FixedModels
@@ -62,7 +63,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for name, (_, depth) in CASES.items():
         for turns in chosen.turns if chosen.only in name else ():
-            median, largest, cpu = asyncio.run(measure(name, turns, chosen.rounds, chosen.tokens))
+            median, largest, cpu = uvloop.run(measure(name, turns, chosen.rounds, chosen.tokens))
             path = depth * LATENCY_S * 1000
             print(
                 f"| {name} | {turns} | {path:.0f} | {median:.0f} | {largest:.0f} | {median / path:.2f} | {cpu:.1f} |",

@@ -143,6 +143,29 @@ async def test_an_action_that_needs_approval_ends_its_step_and_is_never_said_to_
     assert not result.declined
 
 
+async def test_what_a_model_says_of_an_action_that_waits_reaches_neither_reader_nor_synthesiser(house):
+    def acts(seen):
+        match len(seen.results):
+            case 0:
+                return [call("operations__find")]
+            case 1:
+                return [call("operations__book", "c2")]
+        return "I have booked it. It is done."
+
+    bus = MemoryBus(
+        operations__find=lambda _: evidence(A, "Slot 7 is free.", tool="operations__find"),
+        operations__book=lambda _: waiting("operations__book", "Book slot 7"),
+    )
+    home = house(script(plan(("a", "data", ())), a=acts), bus)
+    result, _ = await result_of(home)
+    assert result.text == "Nothing has been done yet. This waits for approval:\n- Book slot 7"
+    several = plan(("a", "data", ()), ("b", "generalist", ()), ("c", "generalist", ()))
+    home = house(script(several, a=acts, b="B.", c="C."), bus)
+    result, _ = await result_of(home)
+    assert result.text == "Merged.\n\nNothing has been done yet. This waits for approval:\n- Book slot 7"
+    assert "I have booked it" not in home.models.by_role("synthesiser")[0].prompt
+
+
 async def test_several_findings_are_merged_and_keep_their_citations(house):
     bus = MemoryBus(
         knowledge__search=lambda _: evidence(A, "Leave is 25 days."),

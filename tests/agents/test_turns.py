@@ -147,6 +147,12 @@ async def test_a_model_that_is_down_is_an_error_that_says_what_to_do(house):
     assert last.message == "No model answers at http://127.0.0.1:1. Start vLLM or unset inference.base_url."
 
 
+async def test_an_error_message_shows_no_credentials(house):
+    error = UpstreamDown("http://admin:hunter2abc@10.0.0.1 refused sk-proj-abcdefghijklmnop0123456789.")
+    events = await collect(house(lambda seen: Reply(error=error)).turns.run(ask("Hm?")))
+    assert events[-1].message == "http://[secret removed]@10.0.0.1 refused [secret removed]."
+
+
 async def test_a_bug_shows_only_where_to_look_for_it(house):
     home = house(lambda seen: Reply(error=ValueError("/etc/secret traceback")))
     request = ask("Hm?")
