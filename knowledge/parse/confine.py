@@ -88,6 +88,8 @@ def _refuse(programs: tuple[str, ...]) -> None:
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if event == "open":
             path, _mode, flags = arguments
+            if isinstance(path, int):
+                return  # something that is open already: a pipe to the one program that is allowed
             if isinstance(flags, int) and flags & _WRITING and path != "/dev/null":
                 raise PermissionError(f"A parser may not write: {path!r}.")
             if isinstance(path, str | bytes | os.PathLike):

@@ -138,6 +138,8 @@ class _Walk:
             self._draft.add("heading", _words(self._inline(child)), level=_HEADINGS[tag])
         elif tag in {"ul", "ol"}:
             self._draft.add("list", "\n".join(self._items(child, 0)))
+        elif tag == "dl":
+            self._draft.add("list", "\n".join(self._definitions(child)))
         elif tag == "table":
             self._table(child, depth)
         elif tag == "pre":
@@ -194,6 +196,20 @@ class _Walk:
             if text := _words("".join(words)):
                 items.append(f"{'  ' * level}{mark} {text}")
             items.extend(nested)
+        return items
+
+    def _definitions(self, listing: Any) -> list[str]:
+        """Each term with what is said of it, on one line."""
+        items: list[str] = []
+        for entry in listing.iter("dt", "dd"):
+            text = "" if self._skipped(entry) else _words(self._inline(entry))
+            if not text:
+                continue
+            if entry.tag == "dt" or not items:
+                items.append(f"- {text}")
+            else:
+                items[-1] += f" {text}" if items[-1].endswith((":", ";")) else f": {text}"
+                items[-1] += ";" if entry.getnext() is not None and entry.getnext().tag == "dd" else ""
         return items
 
     def _table(self, table: Any, depth: int) -> None:

@@ -135,7 +135,7 @@ class _Body:
                 return
             if not line.strip() or (gathered and self._interrupts(line)):
                 break
-            gathered.append(re.sub(r"^\s*(?:>\s?)+", "", line).strip())
+            gathered.append(re.sub(r"^\s*(?:>\s?)+", "", line).strip().removesuffix("\\"))
             self.at += 1
         quoted = [line for line in gathered if line]
         if any(_ITEM.match(line) for line in quoted[1:]) or (quoted and _ITEM.match(quoted[0])):

@@ -28,6 +28,7 @@ _EMPHASIS = re.compile(
     r"(?<![\w*])\*(?=[^\s*])(.+?)(?<=[^\s*])\*(?![\w*])|(?<![\w_])_(?=[^\s_])(.+?)(?<=[^\s_])_(?![\w_])"
 )
 _STRIKE = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~")
+_LEFT_OVER = re.compile(r"\[([^\[\]]*)\]\(\s*\)|(?<!\w)\*\*|\*\*(?!\w)")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
 
@@ -79,6 +80,7 @@ def plain(text: str) -> str:
     text = html.unescape(text)
     while re.search(r"\x00\d+\x00", text):  # an escape inside of code inside of a link
         text = re.sub(r"\x00(\d+)\x00", lambda match: codes[int(match[1])], text)
+    text = _LEFT_OVER.sub(lambda match: match[1] or "", text)
     return " ".join(text.split())
 
 

@@ -8,6 +8,7 @@ _TAG = re.compile(r"\{%-?\s*(?P<name>[\w-]*)(?P<rest>.*?)-?%\}", re.S)
 _EXPRESSION = re.compile(r"\{\{.*?\}\}", re.S)
 _ATTRIBUTES = re.compile(r"\{:\s?[^}\n]*\}")
 _FENCE = re.compile(r"^(?P<fence>`{3,}|~{3,})[^\n]*\n.*?^(?P=fence)[`~]*[ \t]*$", re.S | re.M)
+_CODE = re.compile(r"(?<!`)(`+)(?!`)[^`\n]+(?<!`)\1(?!`)")
 _QUOTED = re.compile(r"\"([^\"]*)\"|“([^”]*)”|'([^']*)'")
 _FILE = re.compile(r"^\S*\.[A-Za-z0-9]{2,5}$")
 _STRUCTURE_WORDS = """
@@ -20,7 +21,7 @@ _STRUCTURE = frozenset(_STRUCTURE_WORDS.split())
 
 
 def strip_template_tags(text: str) -> str:
-    """Remove template syntax outside of fenced code; what is between `raw` tags stays as it is."""
+    """Remove template syntax outside of code; what is between `raw` tags stays as it is."""
     if "{%" not in text and "{{" not in text and "{:" not in text and "{#" not in text:
         return text
     kept: list[str] = []
@@ -32,10 +33,11 @@ def strip_template_tags(text: str) -> str:
 
     text = _RAW.sub(lambda match: keep(match[1]), text)
     text = _FENCE.sub(lambda match: keep(match[0]), text)
+    text = _CODE.sub(lambda match: keep(match[0]), text)
     text = _TAG.sub(_words_of_tag, text)
     text = _EXPRESSION.sub("", text)
     text = _ATTRIBUTES.sub("", text)
-    for _ in range(2):  # a fence may hold a raw section
+    for _ in range(3):  # a fence may hold a raw section, and so may code
         text = re.sub(r"\x00(\d+)\x00", lambda match: kept[int(match[1])], text)
     return text
 

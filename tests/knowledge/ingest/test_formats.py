@@ -8,6 +8,7 @@ from inline_snapshot import snapshot
 
 from knowledge.contracts import ParsedDocument
 from knowledge.parse.pool import ParserPool
+from knowledge.settings import ParseSettings
 
 
 async def read(parser: ParserPool, name: str, data: bytes) -> ParsedDocument:
@@ -86,6 +87,34 @@ Site: Porto; Days: 25\
     assert document.warnings == ("4 hidden element(s) were left out.",)
 
 
+async def test_html_definitions_go_with_their_terms(parser):
+    page = (
+        b"<html><body><dl><dt>Heron</dt><dd>compact</dd><dd>light</dd><dt>Wren:</dt><dd>trailer</dd></dl></body></html>"
+    )
+    assert (await read(parser, "a.html", page)).text == "- Heron: compact; light\n- Wren: trailer"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("A [link](https://x.example/a_(b)) and ![a picture](x.png).", "A link and a picture."),
+        ("[![badge](b.svg)](https://x.example) [ref][1] <https://x.example/y>", "badge ref https://x.example/y"),
+        ("**bold *and* more**, __strong__, _slanted_, snake_case_name, 2 * 3 * 4, 2**8", None),
+        (
+            "`{{ code }}` \\*not slanted\\* &amp; &lt;tag&gt; ~~gone~~ H~2~O",
+            "{{ code }} *not slanted* & <tag> gone H~2~O",
+        ),
+        ("line one\\\nline two<br>line three[^1]", "line one line two line three"),
+        ("> quoted words\n> go on", "quoted words go on"),
+        ('Use {% channel "ops" %} or {% icon "star" %}{{ site.url }}{: .note}', "Use #ops or"),
+        ('\\[half a link]({% page "x" %}) and ** loose stars', "half a link and loose stars"),
+    ],
+)
+async def test_marks_go_and_words_stay(parser, source, words):
+    text = (await read(parser, "a.md", source.encode())).text
+    assert text == (words or "bold and more, strong, slanted, snake_case_name, 2 * 3 * 4, 2**8")
+
+
 async def test_pdf_has_pages_headings_tables_and_lists_without_page_headers(parser):
     document = await read(parser, "guide.pdf", samples.pdf(pages=3))
     assert outline(document)[:6] == snapshot(
@@ -126,6 +155,18 @@ async def test_pdf_reports_scanned_pages(parser):
     assert document.warnings == snapshot(
         ("1 of 2 pages are scanned pictures without text; enable OCR to read them: 1.",)
     )
+
+
+async def test_scanned_pages_are_read_by_ocr_where_it_is_switched_on(tmp_path, monkeypatch):
+    program = tmp_path / "tesseract"
+    program.write_text("#!/bin/sh\nhead -c 15 | tr '\\n' ' '\necho WORDS OF THE PICTURE\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    async with ParserPool(ParseSettings(workers=1, ocr=True)) as parser:
+        document = await read(parser, "scan.pdf", samples.scanned_pdf())
+    assert document.text.startswith("P5 1654 2339 255 WORDS OF THE PICTURE")
+    assert document.blocks[0].page == 1
+    assert document.warnings == ("1 of 2 pages were read by OCR: 1.",)
 
 
 async def test_word_has_headings_lists_tables_and_no_hidden_text(parser):

@@ -34,6 +34,7 @@ async def ingest(folder: Path, data: Path, on_progress=None):
             pipeline = IngestPipeline(service.store, parser)
             report = await pipeline.run(FolderSource(folder, name="docs"), on_progress=on_progress)
         await service.settled()
+        await service.check()  # mends what the kill left behind
         return report, await service.store.known("docs"), await service.check()
     finally:
         await service.close()
