@@ -94,7 +94,7 @@ class DocumentsApi:
     async def open(self, request: Request, document_id: str, chunk: str | None = None) -> Response:
         """HTML for browsers, JSON for everybody else."""
         view = await self._knowledge.open(principal_of(request), document_id, chunk_id=chunk)
-        headers = {"cache-control": "private, no-store", "x-content-type-options": "nosniff", "vary": "accept"}
+        headers = {"cache-control": "private, no-store", "vary": "accept"}
         if "text/html" in request.headers.get("accept", ""):
             headers |= {"content-security-policy": _CSP, "referrer-policy": "no-referrer"}
             return Response(page_of(view), headers=headers, media_type="text/html; charset=utf-8")

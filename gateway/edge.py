@@ -76,7 +76,8 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
+            ours = ((b"x-request-id", self.request_id.encode()), (b"x-content-type-options", b"nosniff"))
+            message["headers"] = [*message.get("headers", ()), *ours]
         await self._send(message)
 
     async def fail(self, fault: Fault) -> None:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from agents.contracts import TurnRequest
+from gateway.settings import GatewaySettings
 from runs.events import AnswerSegment, RunCancelled, RunEvent
 from tests.gateway.conftest import House, served
 
@@ -110,6 +111,33 @@ async def test_a_second_reader_follows_a_run_and_resumes_where_it_left(http: htt
     await asking
     listed = (await http.get(path, params={"after": 2})).json()["data"]
     assert [(event["seq"], event["type"]) for event in listed] == [(3, "run.cancelled")]
+
+
+class TestCrowd:
+    @pytest.fixture
+    def settings(self) -> GatewaySettings:
+        return GatewaySettings(port=0, keepalive_s=0.05, shutdown_grace_s=0.1, runs_per_principal=100)
+
+    async def test_many_that_leave_at_once_leave_nothing_behind(self, url: str, house: House):
+        house.agents.script = forever
+        before = len(asyncio.all_tasks())
+
+        async def leave(number: int) -> None:
+            async with (
+                httpx.AsyncClient(base_url=url, headers=house.headers("ada")) as http,
+                http.stream("POST", CHAT, json=body(stream=True)) as response,
+            ):
+                async for text in response.aiter_text():
+                    if "It begins" in text or number % 2:
+                        break
+
+        await asyncio.gather(*(leave(number) for number in range(40)))
+        async with asyncio.timeout(2):
+            while house.turns.admission.running:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)  # the flusher writes what has ended
+        assert len(asyncio.all_tasks()) <= before + 1
+        assert len(house.agents.requests) == 40
 
 
 async def test_a_shutdown_lets_runs_finish_and_ends_the_others_cleanly(house: House):
