@@ -159,7 +159,7 @@ async def test_pdf_reports_scanned_pages(parser):
 
 async def test_scanned_pages_are_read_by_ocr_where_it_is_switched_on(tmp_path, monkeypatch):
     program = tmp_path / "tesseract"
-    program.write_text("#!/bin/sh\nhead -c 15 | tr '\\n' ' '\necho WORDS OF THE PICTURE\n")
+    program.write_text("#!/bin/sh\nhead -c 17 | tr '\\n' ' '\necho WORDS OF THE PICTURE\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     async with ParserPool(ParseSettings(workers=1, ocr=True)) as parser:
