@@ -203,6 +203,8 @@ def describe(error: BaseException) -> str:
     """What went wrong on the wire, in a few words."""
     if isinstance(error, TimeoutError):
         return "no connection in time"
+    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+        return "connection refused"
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
         return error.os_error.strerror.lower()
     if isinstance(error, aiohttp.ServerDisconnectedError):
