@@ -5,18 +5,18 @@ from typing import Any
 
 import structlog
 from autogen_core import CancellationToken
-from autogen_core.models import AssistantMessage, ChatCompletionClient, LLMMessage, UserMessage
+from autogen_core.models import AssistantMessage, LLMMessage, UserMessage
 from autogen_core.tools import ToolSchema
 from pydantic import ValidationError
 
 from agents.contracts import Plan, Step, StepOutcome
-from agents.plans import clamped, problems
+from agents.plans import clamped, plan_schema, problems
 from agents.prompting import Prompts
 from agents.scope import Turn, bounded, child_of
 from agents.settings import AgentsSettings
 from agents.specialists.roster import Roster
 from inference.contracts import Models
-from toolbus.contracts import Budget, ToolSpec
+from toolbus.contracts import ToolSpec
 
 _log = structlog.get_logger(__name__)
 
@@ -57,8 +57,11 @@ class Planner:
         self, turn: Turn, messages: list[LLMMessage], known: Sequence[str], token: CancellationToken, *, again: bool
     ) -> Plan | None:
         client = turn.equipped(self._models.client("planner", turn.calls))
+        schema = plan_schema(tuple(known))
         for attempt in (1, 2):
-            raw = await _ask(client, messages, turn.budget, token)
+            result = await client.create(messages, json_output=schema, cancellation_token=token)
+            turn.budget.charge_tokens(result.usage.prompt_tokens + result.usage.completion_tokens)
+            raw = result.content if isinstance(result.content, str) else ""
             plan, faults = _read(raw, known, may_be_empty=again)
             if not faults:
                 return plan
@@ -101,14 +104,6 @@ def described(outcome: StepOutcome) -> dict[str, Any]:
         "findings": outcome.findings if outcome.status == "ok" else "",
         "reason": outcome.reason,
     }
-
-
-async def _ask(
-    client: ChatCompletionClient, messages: Sequence[LLMMessage], budget: Budget, token: CancellationToken
-) -> str:
-    result = await client.create(messages, json_output=Plan, cancellation_token=token)
-    budget.charge_tokens(result.usage.prompt_tokens + result.usage.completion_tokens)
-    return result.content if isinstance(result.content, str) else ""
 
 
 def _read(raw: str, known: Sequence[str], *, may_be_empty: bool) -> tuple[Plan, list[str]]:

@@ -2,10 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Literal
+
+from pydantic import Field, create_model
 
 from agents.contracts import MAX_STEPS, Plan, Step
 
 _SHORTEST_S = 5.0
+
+
+@lru_cache(maxsize=64)
+def plan_schema(specialists: tuple[str, ...]) -> type[Plan]:
+    """`Plan` with the specialists' names closed: a server with guided decoding cannot write any other."""
+    step = create_model("Step", __base__=Step, specialist=(Literal[specialists], ...))
+    return create_model("Plan", __base__=Plan, steps=(list[step], Field(default_factory=list, max_length=MAX_STEPS)))
 
 
 def problems(plan: Plan, known: Sequence[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Runs one step: its agent in its own task, with its own token, budget and clock. No exception crosses it."""
 
 import contextlib
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ from runs.events import (
 from signalbox.errors import BudgetSpent, Bug, NotAllowed, SignalboxError
 from toolbus.contracts import Budget, CallContext, ToolBus, ToolOutcome
 
+_SDK_PREFIX = re.compile(r"^Error executing tool [\w.-]+: ")
 _log = structlog.get_logger(__name__)
 
 
@@ -228,7 +230,7 @@ def judged(step: Step, text: str, outcomes: Sequence[ToolOutcome]) -> StepOutcom
     elif outcomes and not any(outcome.status == "ok" for outcome in outcomes):
         denied = [outcome for outcome in outcomes if outcome.status == "denied"]
         status = "denied" if denied else "failed"
-        reason = (denied or outcomes)[-1].text[:300]
+        reason = _SDK_PREFIX.sub("", (denied or outcomes)[-1].text)[:300]
     stripped = text.lstrip("*_ \n")
     return StepOutcome(
         step=step,

@@ -23,7 +23,7 @@ from agents.settings import AgentsSettings
 from conversations.contracts import ConversationStore
 from inference.contracts import CallScope, Models, Purpose, UsageMeter
 from runs.events import RunCancelled, RunEvent, RunFailed, RunFinished, RunResult, RunStarted
-from signalbox.errors import Bug, SignalboxError, UpstreamDown
+from signalbox.errors import Bug, Conflict, SignalboxError, UpstreamDown
 from signalbox.identity import Principal
 from toolbus.contracts import Budget
 
@@ -63,6 +63,10 @@ class Turns:
     async def run(self, request: TurnRequest) -> AsyncIterator[RunEvent]:
         """The events of one run, its terminal event last. Closing the iterator stops everything that works for it."""
         run = _Run(request, Channel(request.run_id, size=self._settings.queue_events))
+        if request.run_id in self._live:
+            taken = Conflict(f"There is a run {request.run_id!r} already.", hint="Give each run an id of its own.")
+            yield run.channel.numbered(RunFailed(code=taken.code, message=str(taken), status=taken.status))
+            return
         run.job = asyncio.create_task(self._work(run), name=f"turn {request.run_id}")
         self._live[request.run_id] = run
         try:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from agents.contracts import Plan, Step, StepOutcome
-from agents.plans import clamped, problems
+from agents.plans import clamped, plan_schema, problems
 from agents.scheduler import run_steps
 
 KNOWN = ["knowledge", "data"]
@@ -25,6 +25,18 @@ def test_every_fault_of_a_plan_is_named_at_once():
             "Step 'b' has no task.",
         ]
     )
+
+
+def test_the_schema_that_models_get_knows_no_other_specialist():
+    schema = plan_schema(("knowledge", "data")).model_json_schema()
+    assert schema["$defs"]["Step"]["properties"]["specialist"]["enum"] == ["knowledge", "data"]
+    assert schema["additionalProperties"] is False
+    assert schema["$defs"]["Step"]["additionalProperties"] is False
+    assert plan_schema(("knowledge",)).model_json_schema()["$defs"]["Step"]["properties"]["specialist"] == {
+        "const": "knowledge",
+        "title": "Specialist",
+        "type": "string",
+    }
 
 
 def test_a_circle_is_no_plan():

@@ -262,3 +262,11 @@ async def test_closing_the_runner_stops_what_still_runs(house):
     await home.turns.close()
     events = await reading
     assert isinstance(events[-1], RunCancelled)
+
+
+async def test_two_runs_cannot_have_the_same_id(house):
+    home = house(lambda seen: Reply("Hello.", 0.1))
+    request = ask("Hi", model="direct")
+    first, second = await asyncio.gather(collect(home.turns.run(request)), collect(home.turns.run(request)))
+    assert first[-1].type == "run.finished"
+    assert [(event.type, event.code) for event in second] == [("run.failed", "conflict")]
