@@ -14,6 +14,8 @@ from knowledge.contracts import AccessRule
 _PERMUTATIONS = 64
 _BANDS = 16
 _GRAM = 5
+_CANDIDATES = 50
+"""Looked at in each band: of thousands of copies of one text, any is as good to link to."""
 _MAX_WORDS = 50_000
 _WORD = re.compile(r"\w+")
 
@@ -64,7 +66,7 @@ class DuplicateFinder:
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
         self._sketches: dict[str, tuple[str, str, AccessRule]] = {}
-        self._bands: dict[tuple[int, str], list[str]] = {}
+        self._bands: dict[int, list[str]] = {}
 
     def add(self, document_id: str, document: str, sketch: str, access: AccessRule) -> None:
         """Remember a document."""
@@ -77,7 +79,8 @@ class DuplicateFinder:
         """The nearest other document of the same access rule, if it is near enough."""
         if not sketch:
             return None
-        candidates = {twin for band in _bands(sketch) for twin in self._bands.get(band, ())} - {document_id}
+        near = (twin for band in _bands(sketch) for twin in self._bands.get(band, ())[:_CANDIDATES])
+        candidates = set(near) - {document_id}
         best: Twin | None = None
         for candidate in sorted(candidates):
             document, other, rule = self._sketches[candidate]
@@ -89,10 +92,10 @@ class DuplicateFinder:
         return best
 
 
-def _bands(sketch: str) -> list[tuple[int, str]]:
+def _bands(sketch: str) -> list[int]:
     raw = base64.b64decode(sketch)
     width = len(raw) // _BANDS
-    return [(band, raw[band * width : (band + 1) * width].hex()) for band in range(_BANDS)]
+    return [int.from_bytes(bytes([band]) + raw[band * width : (band + 1) * width], "big") for band in range(_BANDS)]
 
 
 def _permutations() -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ next one: what was kept is skipped, what was half done is done again.
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -28,7 +28,7 @@ from knowledge.ingest.tally import Tally
 from knowledge.parse.pool import Parsed, ParsedPart, ParserPool
 from knowledge.settings import IngestSettings
 from knowledge.sources.access import narrow
-from signalbox.errors import SignalboxError, ToolFault
+from signalbox.errors import ToolFault, UpstreamDown
 
 _log = structlog.get_logger(__name__)
 _DEFAULT_TENANT = "default"
@@ -121,7 +121,7 @@ class _Run:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self.settings.parallel, len(items))):
                     group.create_task(self._take_some(waiting))
-        except* SignalboxError as failures:
+        except BaseExceptionGroup as failures:
             raise _first(failures) from failures
         if not getattr(self.connector, "partial", False):  # an upload is one file of many
             await self._forget_gone(empty=not items)
@@ -152,7 +152,9 @@ class _Run:
                 await self._relabel(item, old, stamp, data)
                 self.tally.moved += 1
                 return
-            await self._keep(item, stamp, await self.parser.parse(item.document, data))
+            parsed = await self.parser.parse(item.document, data)
+            del data  # the record may take its time; the bytes are not needed for it
+            await self._keep(item, stamp, parsed)
         except ToolFault as fault:
             await self._leave_out(item, fault, known)
 
@@ -189,14 +191,14 @@ class _Run:
         for uri, document in tree.items():
             inside = uri.removeprefix(old_uri)
             if self.record is not None:
-                async with asyncio.timeout(self.settings.store_timeout_s):
-                    await self.record.touch(
-                        document.document_id,
-                        fingerprint=str(stamp),
-                        access=access[uri],
-                        document=f"{item.document}{_path_in(inside)}",
-                        uri=f"{item.uri}{inside}",
-                    )
+                change = self.record.touch(
+                    document.document_id,
+                    fingerprint=str(stamp),
+                    access=access[uri],
+                    document=f"{item.document}{_path_in(inside)}",
+                    uri=f"{item.uri}{inside}",
+                )
+                await self._written(change, item.document)
 
     async def _keep(self, item: SourceItem, stamp: Stamp, parsed: Parsed) -> None:
         """Write what came out of a file, the file itself last; forget parts that it no longer has."""
@@ -256,8 +258,7 @@ class _Run:
             near_duplicate_of=twin.document_id if twin else None,
             sketch=sketch,
         )
-        async with asyncio.timeout(self.settings.store_timeout_s):
-            await self.record.put(stored, chunks, document.text)
+        await self._written(self.record.put(stored, chunks, document.text), path)
 
     def _cut(self, document: ParsedDocument, document_id: str) -> tuple[tuple[Chunk, ...], str]:
         chunks = chunk_document(
@@ -277,8 +278,7 @@ class _Run:
     async def _quarantine(self, item: SourceItem, reason: str) -> None:
         self.tally.quarantined.append(Quarantined(document=item.document, reason=reason))
         if self.record is not None:
-            async with asyncio.timeout(self.settings.store_timeout_s):
-                await self.record.quarantine(item, reason)
+            await self._written(self.record.quarantine(item, reason), item.document)
 
     async def _forget_gone(self, *, empty: bool) -> None:
         gone = self.inventory.gone()
@@ -295,8 +295,19 @@ class _Run:
     async def _remove(self, documents: list[KnownDocument]) -> None:
         if self.record is not None:
             for document in documents:
-                async with asyncio.timeout(self.settings.store_timeout_s):
-                    await self.record.remove(document.document_id)
+                await self._written(self.record.remove(document.document_id), document.document_id)
+
+    async def _written(self, write: Awaitable[None], document: str) -> None:
+        """Wait for a write to the record, not forever."""
+        limit = self.settings.store_timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                await write
+        except TimeoutError as error:
+            raise UpstreamDown(
+                f"The record did not take {document!r} within {limit:g} s.",
+                hint="Run the ingest again; it goes on where it stopped.",
+            ) from error
 
 
 def _effective(item: SourceItem, parsed: Parsed) -> Iterator[tuple[ParsedPart, AccessRule]]:
@@ -313,13 +324,9 @@ def _path_in(fragment: str) -> str:
     return unquote(fragment.removeprefix("#")) if fragment else ""
 
 
-def _first(failures: BaseExceptionGroup[SignalboxError]) -> SignalboxError:
-    for failure in failures.exceptions:
-        if isinstance(failure, SignalboxError):
-            return failure
-        if isinstance(failure, BaseExceptionGroup):
-            return _first(failure)
-    raise AssertionError("An exception group is never empty.")
+def _first(failures: BaseException) -> BaseException:
+    """The failure that ended a group of tasks; the others were cancelled because of it."""
+    return _first(failures.exceptions[0]) if isinstance(failures, BaseExceptionGroup) else failures
 
 
 def _sha256(data: bytes) -> str:

@@ -1,9 +1,11 @@
 """What a second run over a folder sees: nothing, a change, a move, a deletion."""
 
+import asyncio
 import os
 from pathlib import Path
 
 import pytest
+import samples
 from memory_record import MemoryRecord
 
 from knowledge.contracts import AccessRule
@@ -11,7 +13,7 @@ from knowledge.ingest import IngestPipeline, IngestProgress
 from knowledge.parse.pool import ParserPool
 from knowledge.settings import IngestSettings
 from knowledge.sources import FolderSource
-from signalbox.errors import UserFault
+from signalbox.errors import UpstreamDown, UserFault
 
 WORDS = "The warehouse in Leeds opens at seven and closes at six on working days."
 
@@ -130,12 +132,46 @@ async def test_a_run_that_died_is_completed_by_the_next(folder, parser):
             await super().put(document, chunks, text)
 
     record = Dying()
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(ConnectionError, match="went away"):
         await IngestPipeline(record, parser).run(FolderSource(folder, name="docs"))
     survivor = MemoryRecord()
     survivor.documents, survivor.chunks, survivor.texts = record.documents, record.chunks, record.texts
     report = await IngestPipeline(survivor, parser).run(FolderSource(folder, name="docs"))
     assert (report.unchanged, report.taken) == (1, 1)
+
+
+async def test_a_record_that_hangs_is_named_and_the_run_ends(folder, parser):
+    class Hanging(MemoryRecord):
+        async def put(self, document, chunks, text):
+            await asyncio.sleep(60)
+
+    pipeline = IngestPipeline(Hanging(), parser, IngestSettings(store_timeout_s=0.1))
+    with pytest.raises(UpstreamDown, match=r"within 0\.1 s\. Run the ingest again"):
+        await pipeline.run(FolderSource(folder, name="docs"))
+
+
+async def test_two_tenants_with_a_source_of_one_name_do_not_meet(folder, record, ingest):
+    await ingest(folder)
+    (folder / "hours.md").unlink()
+    report = await ingest(folder, tenant="other")
+    assert (report.taken, report.removed) == (1, 0)
+    assert {document.source for document in record.documents.values()} == {"docs", "other:docs"}
+
+
+async def test_parts_of_a_changed_archive_come_and_go_with_it(folder, record, ingest):
+    (folder / "pack.zip").write_bytes(samples.archive({"a.md": b"First words.", "b.md": b"Other words."}))
+    await ingest(folder)
+    (folder / "pack.zip").write_bytes(samples.archive({"b.md": b"Other words.", "c.md": b"Third words."}))
+    await ingest(folder)
+    assert {path for path in record.paths() if "zip" in path} == {"pack.zip", "pack.zip/b.md", "pack.zip/c.md"}
+    before = record.document_at("pack.zip/c.md").document_id
+    (folder / "pack.zip").rename(folder / "box.zip")
+    assert (await ingest(folder)).moved == 1
+    assert record.document_at("box.zip/c.md").document_id == before
+    (folder / "box.zip").write_bytes(b"PK\x03\x04 broken")
+    report = await ingest(folder)
+    assert [entry.document for entry in report.quarantined] == ["box.zip"]
+    assert record.paths() == {"hours.md", "holidays.md"}
 
 
 async def test_a_new_access_rule_relabels_without_new_passages(folder, record, ingest):
