@@ -10,13 +10,15 @@ class AttemptFailed(Exception):
         *,
         counts: bool = True,
         busy: bool = False,
+        slow: bool = False,
         retry_after_s: float | None = None,
         hint: str = "",
     ) -> None:
-        """counts: whether the breaker counts it. busy: the replica is well but full."""
+        """counts: whether the breaker counts it. busy: the replica is well but full. slow: a time limit passed."""
         super().__init__(reason)
         self.reason = reason
         self.counts = counts
         self.busy = busy
+        self.slow = slow
         self.retry_after_s = retry_after_s
         self.hint = hint

@@ -137,8 +137,9 @@ class ModelPool:
         if any(replica not in tried for replica in self._usable()):
             self._metrics.failovers.labels(self.name).inc()
             return
-        again = failures[-1].counts and len(failures) == 1 and self._budget.take()
-        if not again:
+        last = failures[-1]
+        worth_it = last.counts and not last.slow and len(failures) == 1
+        if not worth_it or not self._budget.take():
             raise self._final(failures)
         self._metrics.retries.labels(self.name).inc()
         tried.clear()
@@ -163,14 +164,14 @@ class ModelPool:
             async with asyncio.timeout(self._settings.timeouts.first_token_s):
                 response = await self._post(lease.replica, job)
         except TimeoutError as error:
-            raise AttemptFailed(f"no reply within {self._settings.timeouts.first_token_s:g} s") from error
+            raise AttemptFailed(f"no reply within {self._settings.timeouts.first_token_s:g} s", slow=True) from error
         job.record.backend = lease.replica.name
         stream = ReplyStream(response, lease, self._settings.timeouts, started)
         try:
             await stream.begin()
         except (UpstreamDown, ModelFault) as error:
             stream.close()
-            raise AttemptFailed(stream.why or error.message) from error
+            raise AttemptFailed(stream.why or error.message, slow=stream.late) from error
         except BaseException:
             stream.close()
             raise
@@ -189,7 +190,7 @@ class ModelPool:
                 finally:
                     response.release()  # closes the connection unless the body was read to its end
         except TimeoutError as error:
-            raise AttemptFailed(f"no whole reply within {limit_s:g} s") from error
+            raise AttemptFailed(f"no whole reply within {limit_s:g} s", slow=True) from error
         except (aiohttp.ClientError, OSError) as error:
             raise AttemptFailed(describe(error)) from error
         try:

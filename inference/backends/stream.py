@@ -94,6 +94,11 @@ class ReplyStream:
         """Which backend answers."""
         return self._lease.replica.name
 
+    @property
+    def late(self) -> bool:
+        """Whether a time limit ended it."""
+        return bool(self._watch.reason)
+
     async def begin(self) -> None:
         """Read up to the first chunk that carries something; whatever fails before it may be tried elsewhere."""
         while True:

@@ -123,6 +123,14 @@ async def test_a_single_backend_is_asked_once_more(peer, make_models):
     assert await ask(models) == "Hello from the peer."
 
 
+async def test_a_backend_that_hangs_is_not_waited_for_twice(peer, make_models):
+    peer.script = Script(hang="first")
+    models = make_models(base_url=peer.url, model="test-model", timeouts={"first_token_s": 0.1})
+    with pytest.raises(UpstreamDown, match=r"it sent nothing for 0\.1 s"):
+        await ask(models)
+    assert len(peer.requests) == 1
+
+
 async def test_repeats_have_a_budget(peer, make_models):
     peer.script = Script(status=500)
     settings = {"retries": {"budget_burst": 2, "budget_share": 0, "backoff_s": 0}, "breaker": {"failures": 100}}
