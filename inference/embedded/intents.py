@@ -63,8 +63,13 @@ def split_intents(message: str, *, limit: int = 6) -> list[Intent]:
     intents: list[Intent] = []
     waiting: list[str] = []
     for sentence in _sentences(message):
-        parts = [part for part in (clean(each) for each in _SPLIT.split(sentence)) if key_stems(part)]
-        for part in _rejoined(parts):
+        parts = [clean(each) for each in _SPLIT.split(sentence)]
+        if waiting and not key_stems(sentence) and _ASKS.search(sentence):
+            # "What should I do?" says nothing alone: it asks about what was said before.
+            intents.append(Intent(sentence, " ".join(waiting)))
+            waiting = []
+            continue
+        for part in _rejoined([part for part in parts if key_stems(part)]):
             if _ASKS.search(part) or is_request(part):
                 intents.append(Intent(part, " ".join(waiting)))
                 waiting = []

@@ -21,6 +21,7 @@ class Offer:
     path: tuple[str, ...] = ()
     beside: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
+    examples: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -113,7 +114,8 @@ def _variants(tool: str, description: str, root: dict[str, Any]) -> Iterator[Off
         fixed = constants(member)
         said = str(member.get("description") or member.get("title") or "")
         variant = " ".join(str(value) for value in fixed.values())
-        yield Offer(tool, said or description, member, (name,) if name else (), {}, variant)
+        asked = tuple(str(each) for each in member.get("examples", ()) if isinstance(each, str))
+        yield Offer(tool, said or description, member, (name,) if name else (), {}, variant, asked)
 
 
 def _at(root: Mapping[str, Any], reference: str) -> Any:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+import numpy as np
+
 from inference.embedded.arguments.filler import Filled, Words, fill
 from inference.embedded.intents import ACTION_VERB, Intent, clean, split_intents, wants_action
 from inference.embedded.schemas import Offer, parameter_words
 from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.text import Rarity, clip, key_stems, sentences
-from inference.embedded.vectors import VectorCache
+from inference.embedded.vectors import VectorCache, Vectors
 
 _WRITE = re.compile(
     rf"^(?:{ACTION_VERB}|append|insert|modify|edit|put|patch|replace|grant|revoke|enable|disable|pay|refund"
@@ -25,6 +27,7 @@ _READ = re.compile(
 )
 SEARCH_LIMIT = 8
 _NO_FIT = 0.15
+_MAX_EXAMPLES = 6
 _NEARLY = 0.25
 _SEARCH = re.compile(r"search|find|query|look ?up|retrieve", re.IGNORECASE)
 
@@ -70,9 +73,12 @@ class ToolChooser:
         labels = await asyncio.to_thread(_labels, offers)
         asked = [clip(clean(intent.text), 600) for intent in intents]
         choices = [value for offer in offers for value in _enum_labels(offer)][:200] if len(offers) <= 40 else []
-        vectors = await self._vectors.embed([*asked, *labels, *choices])
-        meaning = vectors[: len(asked)] @ vectors[len(asked) : len(asked) + len(labels)].T
-        likeness = vectors[: len(asked)] @ vectors[len(asked) + len(labels) :].T
+        samples = [example for offer in offers for example in offer.examples[:_MAX_EXAMPLES]]
+        vectors = await self._vectors.embed([*asked, *labels, *samples, *choices])
+        start = len(asked) + len(labels)
+        meaning = vectors[: len(asked)] @ vectors[len(asked) : start].T
+        meaning = _with_examples(meaning, offers, vectors[: len(asked)] @ vectors[start : start + len(samples)].T)
+        likeness = vectors[: len(asked)] @ vectors[start + len(samples) :].T
         matching = _Matching(intents, offers, meaning, _Likes(choices, likeness), today, must, found)
         return await asyncio.to_thread(self._decide, matching)
 
@@ -198,7 +204,20 @@ def _merged(intents: list[Intent]) -> list[Intent]:
 
 
 def _labels(offers: Sequence[Offer]) -> list[str]:
+    """What each offer is compared by: itself in words, then the examples that its schema gives."""
     return [clip(f"{offer.label}: {' '.join(sentences(offer.description)[:2])}", 300) for offer in offers]
+
+
+def _with_examples(meaning: Vectors, offers: Sequence[Offer], samples: Vectors) -> Vectors:
+    """The better of an offer's own likeness and that of its closest example."""
+    best = meaning.copy()
+    at = 0
+    for column, offer in enumerate(offers):
+        count = len(offer.examples[:_MAX_EXAMPLES])
+        if count:
+            best[:, column] = np.maximum(best[:, column], samples[:, at : at + count].max(axis=1))
+        at += count
+    return best
 
 
 def _enum_labels(offer: Offer) -> list[str]:
@@ -209,4 +228,4 @@ def _enum_labels(offer: Offer) -> list[str]:
 
 
 def _text(offer: Offer) -> str:
-    return f"{offer.label} {offer.description} {parameter_words(offer.schema)}"
+    return f"{offer.label} {offer.description} {' '.join(offer.examples)} {parameter_words(offer.schema)}"

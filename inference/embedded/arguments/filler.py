@@ -23,6 +23,7 @@ _MACHINE_NAME = re.compile(
 )
 _DATE_NAME = re.compile(r"(^|_)(date|day|deadline|due|when|month|year|quarter|period|week)(_|$)|_(at|on)$")
 _ID_NAME = re.compile(r"(^|_)(id|ids|number|no|nr|key|code|ref|reference|sku|ticket|order|invoice|case|issue)$")
+_ID_TAIL = re.compile(r"_?(id|ids|number|no|nr|key|code|ref|reference)$")
 _PERSON_NAME = re.compile(
     r"(^|_)(assignee|recipients?|to|cc|person|people|user|username|owner|customer|supplier|employee|manager|contact"
     r"|name"
@@ -213,6 +214,11 @@ def _string(name: str, part: Mapping[str, Any], words: Words, done: Mapping[str,
     if part.get("format") in ("uri", "url") or re.search(r"(^|_)(url|uri|link)$", name):
         found = values.URL.search(words.text)
         return found.group() if found else None
+    known = choices.mentioned(
+        [each for each in part.get("examples", ()) if not re.search(r"\d", str(each))], words.text
+    )
+    if known:
+        return str(known[0])
     listed = choices.listed_values(about)
     if listed and (chosen := choices.pick(listed, words.text, words.likeness, must=must)) is not None:
         return str(chosen)
@@ -229,6 +235,11 @@ def _shaped(name: str, part: Mapping[str, Any], words: Words) -> str | None:
         found = re.search(rf"(?<![\w-]){shape}(?![\w-])", words.text, re.IGNORECASE)
         if found:
             return found.group()
+    numbered = re.search(
+        rf"\b{_ID_TAIL.sub('', name)}\s*(?:no\.?|number|nr\.?|#)?\s*#?(\d+)\b", words.text, re.IGNORECASE
+    )
+    if _ID_NAME.search(name) and numbered:
+        return numbered.group(1)
     if _ID_NAME.search(name) and words.ids:
         stemmed = set(key_stems(name.replace("_", " ")))
         near = [text for text, at in words.ids if stemmed & set(key_stems(words.text[max(0, at[0] - 25) : at[0]]))]
@@ -265,6 +276,8 @@ def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) ->
         return words.found if texts.BODY.search(name) else texts.title_text(words.found)
     if texts.TITLE.search(name):
         return texts.title_text(text) if must else None
+    if texts.REASON.search(name):
+        return texts.reason_text(text)
     if texts.BODY.search(name):
         beside = next((str(value) for key, value in done.items() if texts.TITLE.search(key)), "")
         return texts.body_text(text, beside=beside)
@@ -291,7 +304,9 @@ def _date_like(name: str, part: Mapping[str, Any]) -> bool:
     if examples and all(_ISO_DATE.fullmatch(each) for each in examples):
         return True
     about = str(part.get("description", "")).lower()
-    named = bool(_DATE_NAME.search(name) or ((_START.search(name) or _END.search(name)) and "date" in about))
+    shown = any(re.fullmatch(r"\d{4}-\d{2}(-\d{2})?", str(each)) for each in part.get("examples", ()))
+    sided = bool(_START.search(name) or _END.search(name))
+    named = bool(_DATE_NAME.search(name) or shown or (sided and re.search(r"\b(date|day)\b", about)))
     return named and not part.get("format") and ("pattern" not in part or bool(re.search(r"\\d|0-9", part["pattern"])))
 
 

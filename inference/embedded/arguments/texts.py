@@ -11,14 +11,15 @@ QUERY = re.compile(
 )
 TITLE = re.compile(r"(^|_)(title|subject|summary|headline|topic|name|heading|label)$")
 BODY = re.compile(
-    r"(^|_)(description|body|message|text|content|contents|comment|note|notes|details?|reason|remark|reply"
+    r"(^|_)(description|body|message|text|content|contents|comment|note|notes|details?|remark|reply"
     r"|explanation"
-    r"|justification|instructions?|request|task|feedback|issue|problem)$"
+    r"|instructions?|request|task|feedback|issue|problem)$"
 )
 POINTS_BACK = re.compile(
     r"\b(it|that|this|them|those|these|the (?:results?|answer|findings?|summary|numbers?|list|figures?|outcome))\b",
     re.I,
 )
+REASON = re.compile(r"(^|_)(reason|resolution|outcome|cause|justification)$")
 _COMMAND = re.compile(
     rf"^\W*(?:(?:please|then|and|also|now|kindly)\s+)*(?:(?:can|could|would|will) you\s+(?:please\s+)?"
     rf"|i(?:'d| would) like (?:you )?to\s+|i (?:want|need) (?:you )?to\s+|let's\s+)?(?:{ACTION_VERB})\b\s*",
@@ -43,6 +44,7 @@ _SAID = re.compile(
     r"(?P<said>.+)$|(?<!https)(?<!http):\s+(?P<colon>\S.+)$",
     re.IGNORECASE | re.DOTALL,
 )
+_BECAUSE = re.compile(r"\bbecause(?: of)?\s+(?P<said>.+)$", re.IGNORECASE | re.DOTALL)
 _THAT = re.compile(
     r"\bthat\s+(?P<said>(?:the|we|i|our|my|it|there|all|this|a|an|he|she|they)\b.+)$", re.IGNORECASE | re.DOTALL
 )
@@ -105,6 +107,19 @@ def lists_only(wish: str) -> bool:
 def _statement(wish: str) -> str:
     """A request in the form of a question, without its question mark."""
     return wish.strip().rstrip("?") if re.match(r"^\W*(?:can|could|would|will) you\b", wish, re.I) else wish
+
+
+def reason_text(wish: str) -> str | None:
+    """Why or how, where the words say it: after "because", "that", a colon or a comma, in quotes; else None."""
+    wish = _statement(wish)
+    quotes = quoted(wish)
+    if quotes:
+        return quotes[-1][0]
+    said = (
+        _SAID.search(wish) or _THAT.search(wish) or re.search(r"\bbecause(?: of)?\s+(?P<said>.+)$", wish, re.IGNORECASE)
+    )
+    said = said or re.search(r"[,;.–]\s+(?P<said>\S+\s+\S.*)$", wish)
+    return _tidy(_said(said)) if said else None
 
 
 def _said(match: re.Match[str]) -> str:

@@ -27,6 +27,11 @@ def test_a_message_is_cut_where_it_asks_for_separate_things() -> None:
     ]
 
 
+def test_a_bare_question_asks_about_what_was_said_before() -> None:
+    parts = split_intents("A supplier wants me to sign a paper. What should I do?")
+    assert [part.whole for part in parts] == ["A supplier wants me to sign a paper. What should I do?"]
+
+
 def test_one_question_with_and_inside_stays_one() -> None:
     assert [part.text for part in split_intents("What do pens and paper cost?")] == ["What do pens and paper cost?"]
 
