@@ -22,6 +22,7 @@ from signalbox.errors import Conflict
 
 _log = structlog.get_logger(__name__)
 _GENESIS = "0" * 64
+_BATCH_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class AuditLog:
         self._pending: list[bytes] = []
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
         self._flushing: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         if torn:
             _log.warning("audit.torn_line_dropped", bytes=torn)
@@ -76,10 +78,8 @@ class AuditLog:
     async def flush(self) -> None:
         """Wait until everything appended so far is on disk."""
         while self._pending or (self._flushing is not None and not self._flushing.done()):
-            self._schedule()
-            if self._flushing is None:
-                self._write(self._take())
-                return
+            if self._flushing is None or self._flushing.done():
+                self._flushing = asyncio.get_running_loop().create_task(self._drain())
             await asyncio.shield(self._flushing)
 
     async def close(self) -> None:
@@ -88,16 +88,25 @@ class AuditLog:
             return
         await self.flush()
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._writer.shutdown()
         os.close(self._file)
 
     def _schedule(self) -> None:
+        # Group commit: one hop to the writer's thread for all records of a moment, not one for each.
+        if self._timer is not None or not self._pending:
+            return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return  # outside a loop (tests, command line): `flush` or `close` writes
-        if self._flushing is None or self._flushing.done():
-            self._flushing = loop.create_task(self._drain())
+            return  # outside a loop: `flush` or `close` writes
+        self._timer = loop.call_later(_BATCH_S, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        if self._pending and (self._flushing is None or self._flushing.done()):
+            self._flushing = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()

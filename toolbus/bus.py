@@ -64,7 +64,7 @@ class KernelToolBus:
         """Connect to every server in parallel; one that does not come up is retried behind the scenes."""
         bus = cls(catalogue, policy, settings or ToolBusSettings())
         for spec in specs:
-            bus.add_source(_source(spec, bus._settings, mint))
+            bus._add(_source(spec, bus._settings, mint))
         starting = [asyncio.create_task(source.start(bus._on_listed)) for source in bus._sources.values()]
         try:
             await bus._build_kernel(policy, approvals, audit)
@@ -79,8 +79,12 @@ class KernelToolBus:
         bus._watching = asyncio.create_task(bus._watch_catalogue(), name="tool catalogue")
         return bus
 
-    def add_source(self, source: ToolSource) -> None:
-        """One more source; those added after `open` must be started by the caller with `connect`."""
+    async def connect(self, source: ToolSource) -> None:
+        """One more source of tools of any kind; closed with the bus."""
+        self._add(source)
+        await source.start(self._on_listed)
+
+    def _add(self, source: ToolSource) -> None:
         if source.name in self._sources:
             raise ValueError(f"two tool servers are called {source.name!r}")
         self._sources[source.name] = source

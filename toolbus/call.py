@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -30,7 +31,7 @@ class Call:
     note: str = ""
     started: float = field(default_factory=time.perf_counter)
 
-    @property
+    @cached_property
     def masked(self) -> dict[str, Any]:
         """The arguments as they may be kept and shown in events."""
         return mask_value(self.arguments)

@@ -85,7 +85,8 @@ def _adapt(filter_: Filter) -> Callable[..., Awaitable[None]]:
         arguments = context.arguments
         assert isinstance(arguments, _CallArguments)
         outcome = await filter_(arguments.call, partial(_proceed, context, next))
-        context.result = FunctionResult(function=context.function.metadata, value=outcome)
+        if context.result is None or context.result.value is not outcome:
+            context.result = FunctionResult(function=context.function.metadata, value=outcome)
 
     return adapted
 

@@ -52,7 +52,7 @@ class ToolRanker:
 
 def _text(tool: ToolSpec) -> str:
     parameters = ", ".join(_spaced(str(name)) for name in tool.input_schema.get("properties", {}))
-    return f"{_spaced(tool.name)}. {tool.description[:400]} ({parameters})"
+    return f"{_spaced(tool.name)}. {tool.description[:400]}" + (f" ({parameters})" if parameters else "")
 
 
 def _spaced(name: str) -> str:

@@ -132,7 +132,7 @@ async def test_servers_that_do_not_start_are_named_and_hold_nobody_up(world: Wor
 
 
 async def test_a_server_that_never_answers_the_handshake_is_given_up(world: World) -> None:
-    silent = ServerSpec(name="silent", command=sys.executable, args=("-c", "import time; time.sleep(60)"))
+    silent = ServerSpec(name="silent", command=sys.executable, args=("-c", "import sys; sys.stdin.read()"))
     settings = QUICK.model_copy(update={"handshake_timeout_s": 0.5})
     started = time.perf_counter()
     async with world.open([silent], settings=settings) as bus:
@@ -151,41 +151,75 @@ HOST = """
 import asyncio, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
-from tests.toolbus.world import World
+from tests.toolbus.servers.spec import probe_spec
+from toolbus.mcp_server import McpServerHandle
+from toolbus.settings import ToolBusSettings
 async def main():
-    world = World(Path({folder!r}))
     stop = asyncio.Event()
     if {graceful}:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with world.open() as bus:
-        outcome = await bus.raw_call(world.context().chain, "probe__pid", {{}})
-        print("pid", outcome.structured["result"], flush=True)
-        await stop.wait()
+    handle = McpServerHandle(probe_spec(Path({folder!r}), ours=False), ToolBusSettings())
+    await handle.start(lambda source, tools: None)
+    print("up", flush=True)
+    await stop.wait()
+    await handle.close()
 asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize(
-    ("graceful", "number"),
-    [(True, signal.SIGTERM), (True, signal.SIGINT), (False, signal.SIGTERM), (False, signal.SIGKILL)],
-)
-def test_no_process_outlives_ours_however_we_end(tmp_path: Path, graceful: bool, number: signal.Signals) -> None:
-    script = HOST.format(root=str(ROOT), folder=str(tmp_path), graceful=graceful)
-    host = subprocess.Popen(
+def children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in listed]
+
+
+def start_host(folder: Path, *, graceful: bool) -> "subprocess.Popen[str]":
+    folder.mkdir()
+    script = HOST.format(root=str(ROOT), folder=str(folder), graceful=graceful)
+    return subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
+
+
+def end_host(host: "subprocess.Popen[str]", number: signal.Signals) -> list[int]:
+    """Waits until it is up, ends it, and gives the processes that it had started."""
     assert host.stdout is not None
     with host.stdout as output:
-        line = next(line for line in output if line.startswith("pid"))
-    child = int(line.split()[1])
-    assert alive(child)
+        next(line for line in output if line == "up\n")
+    started = children(host.pid)
     host.send_signal(number)
-    host.wait(8)
-    deadline = time.monotonic() + 5
-    while alive(child) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not alive(child)
+    host.wait(15)
+    return started
+
+
+@pytest.mark.timeout(60)  # four interpreters start at once
+def test_no_process_outlives_ours_however_we_end(tmp_path: Path) -> None:
+    ends = [(True, signal.SIGTERM), (True, signal.SIGINT), (False, signal.SIGTERM), (False, signal.SIGKILL)]
+    hosts = [start_host(tmp_path / str(index), graceful=graceful) for index, (graceful, _) in enumerate(ends)]
+    try:
+        for host, (graceful, number) in zip(hosts, ends, strict=True):
+            (child,) = end_host(host, number)
+            deadline = time.monotonic() + (0 if graceful else 8)
+            while alive(child) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            assert not alive(child), (graceful, number)
+    finally:
+        for host in hosts:
+            host.kill()
+            host.wait()
+
+
+async def test_a_server_that_ignores_every_polite_request_is_ended_too(world: World) -> None:
+    stubborn = (
+        "import os, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+        "open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
+    )
+    file = world.folder / "pid"
+    spec = ServerSpec(name="stubborn", command=sys.executable, args=("-c", stubborn, str(file)))
+    settings = QUICK.model_copy(update={"handshake_timeout_s": 0.5, "restart_backoff_s": 5})
+    async with world.open([spec], settings=settings):
+        pid = int(file.read_text())
+    assert not alive(pid)
 
 
 @pytest.fixture

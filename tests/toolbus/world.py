@@ -3,26 +3,23 @@
 import asyncio
 import math
 import os
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from policies.engine import Effect, Rule, ToolPolicy
 from runs.events import ApprovalView, RunEvent
-from signalbox.identity import Chain, Principal, TokenMint
+from signalbox.identity import Chain, Principal
+from tests.toolbus.servers.spec import MINT, PROBE, ROOT, probe_spec
 from toolbus.audit import AuditLog
 from toolbus.bus import KernelToolBus
 from toolbus.catalogue import Catalogue
 from toolbus.contracts import Budget, CallContext, ToolSpec
 from toolbus.settings import ServerSpec, ToolBusSettings
 
-ROOT = Path(__file__).parents[2]
-PROBE = Path(__file__).parent / "servers" / "probe.py"
-MINT = TokenMint(SecretStr("a master secret of thirty-two bytes"))
+__all__ = ["MINT", "PROBE", "QUICK", "READ_ALL", "ROOT", "WRITE_SOME", "Desk", "World", "alive"]
+
 QUICK = ToolBusSettings(
     handshake_timeout_s=8, call_timeout_s=5, restart_backoff_s=0.05, shutdown_timeout_s=5, breaker_cool_down_s=0.5
 )
@@ -61,20 +58,7 @@ class World:
         self.bus: KernelToolBus = None  # type: ignore[assignment]
 
     def probe(self, **changes: Any) -> ServerSpec:
-        fields: dict[str, Any] = {
-            "name": "probe",
-            "command": sys.executable,
-            "args": (str(PROBE),),
-            "env": {
-                "PYTHONPATH": str(ROOT),
-                "PROBE_LOG": str(self.log),
-                "PROBE_KEY": MINT.key_for("probe").get_secret_value(),
-            },
-            "ours": True,
-            "audience": "probe",
-            "auto_approve": True,
-        }
-        return ServerSpec(**{**fields, **changes})
+        return probe_spec(self.folder, **changes)
 
     @asynccontextmanager
     async def open(
