@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import structlog
 
-from inference.vllm.profile import Profile
+from inference.vllm.serving_profile import Profile
 from signalbox.errors import ToolFault, UpstreamDown, UserFault
 
 _log = structlog.get_logger(__name__)

@@ -70,7 +70,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description="Make a tiny random model for tests.")
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--vocabulary", type=int, default=512)
-    arguments.add_argument("--context-tokens", type=int, default=16_384)
+    arguments.add_argument("--context-tokens", type=int, default=65_536)
     arguments.add_argument("--seed", type=int, default=0)
     given = arguments.parse_args()
     tokenizer = build_tokenizer(given.vocabulary, given.context_tokens)
