@@ -125,6 +125,7 @@ def incidents(dice: random.Random, staff: list[Row], today: date) -> list[Row]:
     for row in made:
         ends = row["closed_at"]
         spent = ends and datetime.fromisoformat(ends) - datetime.fromisoformat(row["opened_at"])
+        row["opened_on"] = date.fromisoformat(row["opened_at"][:10])
         row["hours_to_close"] = round(spent.total_seconds() / 3600, 1) if spent else None
     made.sort(key=lambda row: row["incident_id"])
     return made

@@ -50,7 +50,7 @@ def schema() -> sa.MetaData:
     table("production", "site,week_start,product_code", site=text, week_start=day, product_code=text,
           planned=number, produced=number, scrapped=number, downtime_h=money)
     table("incidents", "incident_id", incident_id=text, title=text, severity=number, site=text, system=text,
-          opened_at=text, closed_at=text, hours_to_close=money, status=text, owner=text, cause=text)
+          opened_on=day, opened_at=text, closed_at=text, hours_to_close=money, status=text, owner=text, cause=text)
     table("people", "person_id", person_id=text, name=text, email=text, role=text, department=text, site=text,
           manager=text, started_on=day, left_on=day, phone_ext=text, fte=money, remote_days=number, salary_band=text)
     table("service_cases", "case_id", case_id=text, kind=text, product_code=text, customer_id=text, site=text,

@@ -86,6 +86,8 @@ def guard(sql: str, access: Access, *, read: str, write: str, absent: frozenset[
     if access.columns is not None:
         _check_quoted(shown, called | {c for name in tables for c in access.columns[name]})
     outputs = _outputs(tree, access, tables)
+    if write == "postgres":
+        _round_decimals(tree)
     _rebuild_shown(shown, access, read)
     return GuardedQuery(
         sql=tree.sql(dialect=write, comments=False),
@@ -135,6 +137,13 @@ def _settle_optional(tree: exp.Expr, absent: frozenset[str]) -> None:
             group.parent.replace(rest)
         elif isinstance(group.parent, (exp.Where, exp.Having)):
             group.parent.pop()
+
+
+def _round_decimals(tree: exp.Expr) -> None:
+    # PostgreSQL rounds to digits only what is numeric, not floating point.
+    for rounding in list(tree.find_all(exp.Round)):
+        if rounding.args.get("decimals") is not None and not isinstance(rounding.this, exp.Cast):
+            rounding.set("this", exp.cast(rounding.this, "decimal"))
 
 
 def _check_syntax(tree: exp.Expr, *, ours: bool) -> None:

@@ -17,6 +17,7 @@ from mcp_servers.operations.reader import Limits, Page, Statement, take, too_slo
 from signalbox.errors import UpstreamDown, UserFault
 
 _GRACE_S = 2.0
+_STREAM = {"stream_results": True, "max_row_buffer": 500}
 _CONNECT_TIMEOUT_S = 10
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _CANCELLED = "57014"
@@ -60,10 +61,12 @@ class PostgresReader:
 
     def _fetch(self, statement: Statement, limits: Limits) -> Page:
         try:
-            with self._engine.connect().execution_options(stream_results=True, max_row_buffer=500) as connection:
+            with self._engine.connect() as connection:
                 connection.exec_driver_sql("SET TRANSACTION READ ONLY")
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(limits.timeout_s * 1000)}")
-                result = connection.execute(_text(statement.sql, statement.binds), dict(statement.binds))
+                result = connection.execute(
+                    _text(statement.sql, statement.binds), dict(statement.binds), execution_options=_STREAM
+                )
                 names = tuple(result.keys())
                 rows, more = take(result, statement.offset, limits)
                 connection.rollback()

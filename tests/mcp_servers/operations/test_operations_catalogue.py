@@ -124,3 +124,9 @@ async def test_a_catalogue_for_another_database_is_refused(settings: OperationsS
     with pytest.raises(UserFault) as refused:
         await open_service(settings)
     assert said in refused.value.message
+
+
+def test_the_catalogue_in_the_documentation_loads(tmp_path: Path):
+    page = (Path(__file__).parents[3] / "docs/operations-data.md").read_text(encoding="utf-8")
+    (tmp_path / "metrics.yaml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
+    assert list(load_catalogue(tmp_path / "metrics.yaml").metrics) == ["overdue_loans"]
