@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.contracts import Chunk, StoredDocument
@@ -98,14 +98,18 @@ class Reader:
 
     async def verbatim(self, chunks: Sequence[Chunk]) -> set[str]:
         """Ids of the passages whose text stands at their offsets in the record, character for character."""
-        good: set[str] = set()
+        if not chunks:
+            return set()
+        pieces = [
+            select(
+                literal(item.chunk_id).label("chunk_id"),
+                func.substr(document_text.c.text, item.start + 1, item.end - item.start).label("piece"),
+            ).where(document_text.c.document_id == item.document_id)
+            for item in chunks
+        ]
         async with self._database.read() as connection:
-            for item in chunks:
-                piece = func.substr(document_text.c.text, item.start + 1, item.end - item.start)
-                query = select(piece).where(document_text.c.document_id == item.document_id)
-                if (await connection.execute(query)).scalar() == item.text:
-                    good.add(item.chunk_id)
-        return good
+            rows = {row.chunk_id: row.piece for row in await connection.execute(union_all(*pieces))}
+        return {item.chunk_id for item in chunks if rows.get(item.chunk_id) == item.text}
 
     async def sources(self, principal: Principal) -> list[SourceSummary]:
         """Sources that hold something for this principal; what it may not see is not counted."""
