@@ -26,6 +26,17 @@ _INLINE = frozenset(_INLINE_WORDS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?([\w-]+)", re.I)
 _MAX_DEPTH = 150
+_ROWS = frozenset({"tr", "td", "th", "script", "style", "template"})
+_INSIDE = {
+    "ul": frozenset({"li", "ul", "ol", "script", "template"}),
+    "ol": frozenset({"li", "ul", "ol", "script", "template"}),
+    "dl": frozenset({"dt", "dd", "div", "script", "template"}),
+    "table": frozenset({"caption", "colgroup", "col", "thead", "tbody", "tfoot"}) | _ROWS,
+    "thead": frozenset({"tr"}),
+    "tbody": frozenset({"tr"}),
+    "tfoot": frozenset({"tr"}),
+    "tr": frozenset({"td", "th"}),
+}
 
 
 def parse(data: bytes, name: str) -> Draft:
@@ -134,7 +145,10 @@ class _Walk:
             self._line.append(" " if tag == "br" else self._inline(child))
             return
         self.flush()
-        if tag in _HEADINGS:
+        if not _is_proper(child):
+            self.block(child, depth + 1)
+            self.flush()
+        elif tag in _HEADINGS:
             self._draft.add("heading", _words(self._inline(child)), level=_HEADINGS[tag])
         elif tag in {"ul", "ol"}:
             self._draft.add("list", "\n".join(self._items(child, 0)))
@@ -263,6 +277,17 @@ def _start(listing: Any) -> int:
 
 def _holds_block(element: Any) -> bool:
     return any(isinstance(inner.tag, str) and inner.tag not in _INLINE for inner in element.iterdescendants())
+
+
+def _is_proper(element: Any) -> bool:
+    """Whether a list or a table holds only what belongs there; else its text would be in nobody's cell."""
+    for holder in element.iter(*_INSIDE) if element.tag in _INSIDE else ():
+        if (holder.text or "").strip():
+            return False
+        for child in holder:
+            if (child.tail or "").strip() or (isinstance(child.tag, str) and child.tag not in _INSIDE[holder.tag]):
+                return False
+    return True
 
 
 def _words(text: str) -> str:
