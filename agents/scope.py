@@ -74,7 +74,10 @@ class Turn:
 
     def equipped(self, client: ChatCompletionClient) -> ChatCompletionClient:
         """`client` with the tool list that all roles of this turn share, where they share one."""
-        return SharedTools(client, self.shared_tools) if self.shared_tools else client
+        if not self.shared_tools:
+            return client
+        # An engine that stands in for the chosen one picks among the tools that it is shown: show it its own.
+        return SharedTools(client, self.shared_tools, sharing=lambda: not self.calls.meter.degraded)
 
     def sections(self, **more: Any) -> dict[str, Any]:
         """The sections that every role of this turn gets, and what one role gets besides."""

@@ -5,7 +5,7 @@ Chat templates put the tools first: with a list for each role, nothing of the pr
 by `tool_choice` and by its instruction, and enforced by the step's workbench, which knows no other tool.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from autogen_core import CancellationToken
@@ -17,13 +17,21 @@ ToolChoice = Tool | Literal["auto", "required", "none"]
 
 
 class SharedTools(ChatCompletionClient):
-    """A client that always shows the same tools; a call that brings none may call none."""
+    """A client that shows the same tools to every call while `sharing`; a call that brings none may call none."""
 
     component_config_schema = BaseModel
 
-    def __init__(self, inner: ChatCompletionClient, tools: Sequence[ToolSchema]) -> None:
+    def __init__(
+        self, inner: ChatCompletionClient, tools: Sequence[ToolSchema], *, sharing: Callable[[], bool] = lambda: True
+    ) -> None:
         self._inner = inner
         self._tools = list(tools)
+        self._sharing = sharing
+
+    def _shown(
+        self, tools: Sequence[Tool | ToolSchema], choice: ToolChoice
+    ) -> tuple[Sequence[Tool | ToolSchema], ToolChoice]:
+        return (self._tools, choice if tools else "none") if self._sharing() else (tools, choice)
 
     async def create(
         self,
@@ -36,10 +44,11 @@ class SharedTools(ChatCompletionClient):
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
         """As the client behind it, with the turn's tools."""
+        shown, choice = self._shown(tools, tool_choice)
         return await self._inner.create(
             messages,
-            tools=self._tools,
-            tool_choice=tool_choice if tools else "none",
+            tools=shown,
+            tool_choice=choice,
             json_output=json_output,
             extra_create_args=extra_create_args,
             cancellation_token=cancellation_token,
@@ -56,10 +65,11 @@ class SharedTools(ChatCompletionClient):
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         """As the client behind it, with the turn's tools."""
+        shown, choice = self._shown(tools, tool_choice)
         return self._inner.create_stream(
             messages,
-            tools=self._tools,
-            tool_choice=tool_choice if tools else "none",
+            tools=shown,
+            tool_choice=choice,
             json_output=json_output,
             extra_create_args=extra_create_args,
             cancellation_token=cancellation_token,

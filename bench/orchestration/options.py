@@ -20,7 +20,8 @@ from runs.ids import new_run_id
 from signalbox.database import open_engine, sqlite_url
 from signalbox.identity import Principal
 from signalbox.migrations import migrate
-from tests.agents.scripted import MemoryBus, MemoryConversations, evidence
+from tests.agents.memory import MemoryBus, MemoryConversations
+from tests.agents.scripted import evidence
 
 Turn = Callable[[], Awaitable[None]]
 PERSON = Principal(user="ada")

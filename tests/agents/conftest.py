@@ -7,7 +7,8 @@ import structlog.testing
 from agents.assembly import build_turns
 from agents.settings import AgentsSettings
 from agents.turns import Turns
-from tests.agents.scripted import MemoryBus, MemoryConversations, Script, ScriptedModels
+from tests.agents.memory import MemoryBus, MemoryConversations
+from tests.agents.scripted import Script, ScriptedModels
 
 
 @pytest.fixture(autouse=True)

@@ -12,18 +12,8 @@ from agents.contracts import Plan, Step
 from agents.guard import GuardedWorkbench
 from agents.scope import bounded, child_of
 from inference.contracts import CallScope, UsageMeter
-from tests.agents.scripted import (
-    ADA,
-    BRUNO,
-    MemoryBus,
-    MemoryWorkbench,
-    Reply,
-    ScriptedModels,
-    ask,
-    call,
-    collect,
-    evidence,
-)
+from tests.agents.memory import MemoryBus, MemoryWorkbench
+from tests.agents.scripted import ADA, BRUNO, Reply, ScriptedModels, ask, call, collect, evidence
 from toolbus.contracts import Budget, CallContext
 
 REF = "1a2b3c4d"

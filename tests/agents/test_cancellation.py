@@ -8,7 +8,8 @@ import pytest
 
 from agents.contracts import Plan, Step
 from runs.events import AnswerSegment
-from tests.agents.scripted import ADA, MemoryBus, Reply, ask, call, evidence
+from tests.agents.memory import MemoryBus
+from tests.agents.scripted import ADA, Reply, ask, call, evidence
 
 REF = "1a2b3c4d"
 LONG_S = 30

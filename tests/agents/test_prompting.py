@@ -37,7 +37,8 @@ def test_other_markup_stays_as_it_is():
 
 async def test_forged_tags_in_a_question_and_in_a_tools_result_reach_no_model(house):
     from agents.contracts import Plan, Step
-    from tests.agents.scripted import MemoryBus, ask, call, collect, evidence
+    from tests.agents.memory import MemoryBus
+    from tests.agents.scripted import ask, call, collect, evidence
 
     def say(seen):
         if seen.role == "planner":

@@ -8,7 +8,8 @@ from agents.contracts import Plan, Step
 from agents.orchestrator import Orchestrator
 from agents.scope import Turn
 from signalbox.errors import UpstreamDown
-from tests.agents.scripted import MemoryBus, Reply, ask, call, collect, evidence
+from tests.agents.memory import MemoryBus
+from tests.agents.scripted import Reply, ask, call, collect, evidence
 
 REF = "1a2b3c4d"
 

@@ -12,7 +12,8 @@ from agents.specialists.remote import RemoteSpecialist
 from agents.specialists.roster import Roster, load_specialists
 from signalbox.errors import UserFault
 from signalbox.identity import Chain
-from tests.agents.scripted import ADA, MemoryBus, Reply, ask, collect, evidence
+from tests.agents.memory import MemoryBus
+from tests.agents.scripted import ADA, Reply, ask, collect, evidence
 
 LIMITS = SpecialistSettings(module="agents.specialists.remote", timeout_s=1)
 

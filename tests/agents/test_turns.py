@@ -8,7 +8,8 @@ import pytest
 from agents.contracts import ChatMessage, Plan, Step
 from runs.events import TERMINAL, AnswerSegment, RunCancelled, RunFailed, RunFinished
 from signalbox.errors import UpstreamDown
-from tests.agents.scripted import ADA, BRUNO, MemoryBus, Reply, ask, call, collect, evidence
+from tests.agents.memory import MemoryBus
+from tests.agents.scripted import ADA, BRUNO, Reply, ask, call, collect, evidence
 
 REF = "1a2b3c4d"
 
@@ -270,3 +271,16 @@ async def test_two_runs_cannot_have_the_same_id(house):
     first, second = await asyncio.gather(collect(home.turns.run(request)), collect(home.turns.run(request)))
     assert first[-1].type == "run.finished"
     assert [(event.type, event.code) for event in second] == [("run.failed", "conflict")]
+
+
+async def test_an_engine_that_stands_in_is_shown_only_the_tools_of_its_role(house):
+    bus = MemoryBus(knowledge__search=lambda _: evidence(REF, "x"), desk__create=lambda _: evidence(REF, "y"))
+
+    def say(seen):
+        seen.scope.meter.degraded = True
+        return looks_up(seen)
+
+    home = house(say, bus)
+    events = await collect(home.turns.run(ask("Leave?")))
+    assert [seen.tools for seen in home.models.by_role("specialist:knowledge")] == [["knowledge__search"]] * 2
+    assert events[-1].result.degraded
