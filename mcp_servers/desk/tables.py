@@ -1,11 +1,11 @@
-"""The desk's tables. Every row belongs to a tenant."""
+"""The desk's tables, named so that they can share a database. Every row belongs to a tenant."""
 
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
 tickets = sa.Table(
-    "tickets",
+    "desk_tickets",
     metadata,
     sa.Column("tenant", sa.String, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
@@ -23,7 +23,7 @@ tickets = sa.Table(
     sa.Column("version", sa.Integer, nullable=False, default=1),
 )
 comments = sa.Table(
-    "comments",
+    "desk_comments",
     metadata,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("tenant", sa.String, nullable=False),
@@ -32,10 +32,10 @@ comments = sa.Table(
     sa.Column("body", sa.String, nullable=False),
     sa.Column("internal", sa.Boolean, nullable=False),
     sa.Column("created_at", sa.String, nullable=False),
-    sa.Index("comments_of_ticket", "tenant", "number"),
+    sa.Index("desk_comments_of_ticket", "tenant", "number"),
 )
 people = sa.Table(
-    "people",
+    "desk_people",
     metadata,
     sa.Column("tenant", sa.String, primary_key=True),
     sa.Column("user", sa.String, primary_key=True),
@@ -45,7 +45,7 @@ people = sa.Table(
     ),
 )
 messages = sa.Table(
-    "messages",
+    "desk_messages",
     metadata,
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("tenant", sa.String, nullable=False),
@@ -60,7 +60,7 @@ messages = sa.Table(
     sa.Column("receipt_id", sa.String, nullable=False),
 )
 effects = sa.Table(
-    "effects",
+    "desk_effects",
     metadata,
     sa.Column("receipt_id", sa.String, primary_key=True),
     sa.Column("tenant", sa.String, nullable=False),
@@ -72,10 +72,10 @@ effects = sa.Table(
     sa.Column("inverse", sa.String),
     sa.Column("undone_by", sa.String),
     sa.Column("created_at", sa.String, nullable=False),
-    sa.UniqueConstraint("tenant", "user", "idempotency_key", name="one_effect_per_key"),
+    sa.UniqueConstraint("tenant", "user", "idempotency_key", name="desk_one_effect_per_key"),
 )
 counters = sa.Table(
-    "counters",
+    "desk_counters",
     metadata,
     sa.Column("tenant", sa.String, primary_key=True),
     sa.Column("last_ticket", sa.Integer, nullable=False),

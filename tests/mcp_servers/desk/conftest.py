@@ -85,7 +85,7 @@ class Call:
         """Everything that the desk's database holds."""
         async with self.desk.engine.connect() as connection:
             return {
-                table.name: sorted(
+                table.name.removeprefix("desk_"): sorted(
                     (tuple(row) for row in await connection.execute(sa.select(table))), key=lambda row: str(row[:2])
                 )
                 for table in metadata.sorted_tables

@@ -95,7 +95,7 @@ def test_any_order_of_keys_has_one_effect_for_each(
         effects = {line for line in seen if line != "conflict"}
         assert len(effects) == len({key for key, _ in calls})
         async with desk.engine.connect() as connection:
-            assert (await connection.exec_driver_sql("SELECT COUNT(*) FROM tickets")).scalar_one() == len(effects)
+            assert (await connection.exec_driver_sql("SELECT COUNT(*) FROM desk_tickets")).scalar_one() == len(effects)
         await desk.close()
 
     asyncio.run(run())
@@ -110,7 +110,7 @@ async def test_two_processes_and_one_key_have_one_effect(call: Call, settings: D
     one, two = await asyncio.gather(through_a_process(), through_a_process())
     assert one == two and one["ticket"]["id"] == "T-1001"
     with sqlite(settings) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM tickets").fetchone() == (1,)
+        assert connection.execute("SELECT COUNT(*) FROM desk_tickets").fetchone() == (1,)
     connection.close()
 
 
@@ -148,8 +148,8 @@ async def test_nothing_is_lost_or_doubled_by_kill_9(call: Call, settings: DeskSe
     child.wait()
     child.stdout.close()
     with sqlite(settings) as connection:
-        done = connection.execute("SELECT COUNT(*) FROM effects WHERE tool = 'create_ticket'").fetchone()[0]
-        assert connection.execute("SELECT COUNT(*) FROM tickets").fetchone() == (done,)
+        done = connection.execute("SELECT COUNT(*) FROM desk_effects WHERE tool = 'create_ticket'").fetchone()[0]
+        assert connection.execute("SELECT COUNT(*) FROM desk_tickets").fetchone() == (done,)
     connection.close()
     await call.desk.messages.recover()
     for number in range(done + 2):  # a client that repeats everything, and goes on
@@ -247,11 +247,11 @@ async def test_mail_that_a_killed_process_was_sending_is_not_sent_again(connect:
         call = await connect(smtp=smtp(peer))
         await call.ok("send_message", MAIL, idempotency_key="k")
         async with call.desk.engine.begin() as connection:
-            await connection.exec_driver_sql("UPDATE messages SET state = 'sending'")
+            await connection.exec_driver_sql("UPDATE desk_messages SET state = 'sending'")
         assert await call.desk.messages.recover() == 1
         assert (await call.ok("send_message", MAIL, idempotency_key="k"))["status"] == "sent"
         async with call.desk.engine.begin() as connection:
-            await connection.exec_driver_sql("UPDATE messages SET claimed_at = '2026-01-01T00:00:00Z'")
+            await connection.exec_driver_sql("UPDATE desk_messages SET claimed_at = '2026-01-01T00:00:00Z'")
         assert await call.desk.messages.recover() == 1
         assert (await call.ok("send_message", MAIL, idempotency_key="k"))["status"] == "unknown"
     assert len(peer.taken) == 1
