@@ -104,11 +104,11 @@ class RunLog:
 
     def batches(self, run_id: str, *, after_seq: int = 0, idle_s: float = 15) -> AsyncGenerator[list[RunEvent], None]:
         """Events of a run of this process from `after_seq` on, as many at once as there are; [] when idle."""
-        return self._read(run_id, after_seq, idle_s)
+        return _read(self._here(run_id), after_seq, idle_s)
 
     async def ended(self, run_id: str) -> list[RunEvent]:
         """All events of a run of this process, once it has ended."""
-        async with contextlib.aclosing(self._read(run_id, 0, None)) as batches:
+        async with contextlib.aclosing(_read(self._here(run_id), 0, None)) as batches:
             return [event async for batch in batches for event in batch]
 
     async def subscribe(
@@ -258,24 +258,11 @@ class RunLog:
             await self.flush()
             self._evict()
 
-    async def _read(self, run_id: str, after_seq: int, idle_s: float | None) -> AsyncGenerator[list[RunEvent], None]:
+    def _here(self, run_id: str) -> _Run:
         run = self._find(run_id)
         if run is None:
             raise _unknown(run_id)
-        waker = Waker()
-        run.wakers.add(waker)
-        try:
-            seen = max(after_seq, 0)
-            while True:
-                if batch := run.events[seen:]:
-                    seen += len(batch)
-                    yield batch
-                if run.ended and seen >= len(run.events):
-                    return
-                if seen >= len(run.events) and not await waker.wait(idle_s):
-                    yield []
-        finally:
-            run.wakers.discard(waker)
+        return run
 
     def _find(self, run_id: str) -> _Run | None:
         return self._live.get(run_id) or self._finished.get(run_id)
@@ -298,6 +285,23 @@ class RunLog:
             if packed is not None:
                 return _EVENTS.validate_json(zlib.decompress(packed))
         raise _unknown(run_id)
+
+
+async def _read(run: _Run, after_seq: int, idle_s: float | None) -> AsyncGenerator[list[RunEvent], None]:
+    waker = Waker()
+    run.wakers.add(waker)
+    try:
+        seen = max(after_seq, 0)
+        while True:
+            if batch := run.events[seen:]:
+                seen += len(batch)
+                yield batch
+            if run.ended and seen >= len(run.events):
+                return
+            if seen >= len(run.events) and not await waker.wait(idle_s):
+                yield []
+    finally:
+        run.wakers.discard(waker)
 
 
 async def _replay(events: list[RunEvent]) -> AsyncGenerator[list[RunEvent], None]:

@@ -28,13 +28,15 @@ from gateway.openai.streaming import ChunkWriter, completion_id
 from gateway.settings import GatewaySettings
 from gateway.sse import ByteStream, gone_watch
 from gateway.turns import Turns
-from runs.events import AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted, TokenUsage
+from runs.events import TERMINAL, AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted, TokenUsage
 from runs.ids import new_run_id
 from signalbox.errors import Bug, TooLarge, UserFault
 
 Batches = AsyncGenerator[list[RunEvent], None]
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _GONE = "its client disconnected"
+_HOLD_S = 1.0
+"""A stream's status waits this long for the first words, so that what fails at once is an HTTP error."""
 
 
 class ChatApi:
@@ -66,9 +68,9 @@ class ChatApi:
         stop = partial(self._turns.log.stop, turn.run_id, reason=_GONE)
         if not chat.stream:
             return await self._whole(request, turn, stop)
-        batches = self._turns.log.batches(turn.run_id, idle_s=self._settings.keepalive_s)
+        wants_events = bool(chat.signalbox and chat.signalbox.events)
         try:
-            first = await _first(batches)
+            first = await self._first(turn.run_id, hold_s=0 if wants_events else _HOLD_S)
         except BaseException:
             stop()
             raise
@@ -78,9 +80,24 @@ class ChatApi:
             run_id=turn.run_id,
             model=turn.model,
             include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-            events=bool(chat.signalbox and chat.signalbox.events),
+            events=wants_events,
         )
-        return ByteStream(_chunks(writer, first, batches), on_gone=stop, headers=_headers(turn, _started(first)))
+        rest: Batches | None = None
+        if not isinstance(first[-1], TERMINAL):
+            rest = self._turns.log.batches(turn.run_id, after_seq=len(first), idle_s=self._settings.keepalive_s)
+        return ByteStream(_chunks(writer, first, rest), on_gone=stop, headers=_headers(turn, _started(first)))
+
+    async def _first(self, run_id: str, *, hold_s: float) -> list[RunEvent]:
+        """What there is once the first words (or the end) are there or `hold_s` has passed; never nothing."""
+        until = time.monotonic() + hold_s
+        found: list[RunEvent] = []
+        async with contextlib.aclosing(self._turns.log.batches(run_id, idle_s=_HOLD_S)) as batches:
+            async for batch in batches:
+                found += batch
+                spoken = any(isinstance(event, (AnswerSegment, *TERMINAL)) for event in batch)
+                if found and (spoken or time.monotonic() >= until):
+                    break
+        return found
 
     def _turn(self, request: Request, chat: ChatRequest) -> TurnRequest:
         _check_model(chat.model)
@@ -143,18 +160,12 @@ class ChatApi:
         return Response(orjson.dumps(answer), media_type="application/json", headers=_headers(turn, _started(events)))
 
 
-async def _chunks(writer: ChunkWriter, first: Sequence[RunEvent], batches: Batches) -> AsyncGenerator[bytes, None]:
-    async with contextlib.aclosing(batches):
-        yield writer.begin() + writer.write(first)
-        async for batch in batches:
-            yield writer.write(batch)
-
-
-async def _first(batches: Batches) -> list[RunEvent]:
-    async for batch in batches:
-        if batch:
-            return batch
-    raise Bug("A run ended without an event.")
+async def _chunks(writer: ChunkWriter, first: Sequence[RunEvent], rest: Batches | None) -> AsyncGenerator[bytes, None]:
+    yield writer.begin() + writer.write(first)
+    if rest is not None:
+        async with contextlib.aclosing(rest):
+            async for batch in rest:
+                yield writer.write(batch)
 
 
 def _started(events: Sequence[RunEvent]) -> str:

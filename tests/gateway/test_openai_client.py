@@ -1,5 +1,6 @@
 """The real OpenAI client against a real server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -200,19 +201,32 @@ async def test_too_many_requests_are_a_rate_limit_error_with_a_time_to_wait(sdk)
     assert 1 <= int(caught.value.response.headers["retry-after"]) <= 60
 
 
-async def test_an_error_after_the_first_words_is_raised_where_it_happens(sdk, house):
+def failing(*words: str):
     async def script(_request: TurnRequest, _conversation: str) -> AsyncIterator[RunEvent]:
-        yield AnswerSegment(text="You have ")
+        for word in words:
+            yield AnswerSegment(text=word)
+        await asyncio.sleep(0.1)
         yield RunFailed(code="upstream_down", message="The model does not answer. Try again.", status=503)
 
-    house.agents.script = script
+    return script
+
+
+async def test_a_stream_that_fails_before_its_first_words_is_an_http_error(sdk, house):
+    house.agents.script = failing()
+    with pytest.raises(openai.InternalServerError) as caught:
+        await sdk.chat.completions.create(model="signalbox", messages=HI, stream=True)
+    assert (caught.value.status_code, caught.value.code) == (503, "upstream_down")
+
+
+async def test_an_error_after_the_first_words_is_raised_where_it_happens(sdk, house):
+    house.agents.script = failing("You have ", "30 days.")
     stream = await sdk.chat.completions.create(model="signalbox", messages=HI, stream=True)
     heard = ""
     with pytest.raises(openai.APIError) as caught:
         async for chunk in stream:
             heard += chunk.choices[0].delta.content or ""
     assert caught.value.code == "upstream_down"
-    assert heard in ("", "You have ")
+    assert heard == "You have 30 days."
 
 
 def _is_event(chunk: Any) -> bool:
