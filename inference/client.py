@@ -31,7 +31,7 @@ from inference.contracts import CallScope, Purpose
 from inference.errors import ModelFault
 from inference.interrupt import Interrupt
 from inference.messages import estimate_tokens
-from inference.request import Ask, ToolChoice, chat_body, chat_job
+from inference.request import Ask, ToolChoice, Usage, chat_body, chat_job
 from inference.schemas import Invalid
 from inference.telemetry import CallRecord, Telemetry
 from signalbox.errors import UpstreamDown
@@ -172,16 +172,16 @@ class RemoteChatClient(ChatCompletionClient):
         record.degraded = route.degraded
         return record
 
-    async def _job(self, body: dict[str, Any], record: CallRecord, *, stream: bool) -> Job:
+    async def _job(self, body: dict[str, Any], record: CallRecord, *, stream: Usage | None) -> Job:
         pool = self._route.pool
         name = await pool.resolve(record)
         return chat_job(body, served_name=name, model=pool.model, record=record, scope=self._scope, stream=stream)
 
     async def _open(self, body: dict[str, Any], record: CallRecord) -> ReplyStream:
-        return await self._route.pool.stream(await self._job(body, record, stream=True))
+        return await self._route.pool.stream(await self._job(body, record, stream="always"))
 
     async def _fetch(self, body: dict[str, Any], record: CallRecord) -> dict[str, Any]:
-        return await self._route.pool.fetch(await self._job(body, record, stream=False))
+        return await self._route.pool.fetch(await self._job(body, record, stream=None))
 
     def _again(self, body: dict[str, Any], answer: Answer, invalid: Invalid, *, last: bool) -> dict[str, Any]:
         if last:

@@ -75,7 +75,7 @@ class DirectUpstream:
             record.degraded = route.degraded
             name = await pool.resolve(record)
             merged = {**pool.model.parameters, **route.parameters, **body}
-            job = chat_job(merged, served_name=name, model=pool.model, record=record, scope=self._scope, stream=False)
+            job = chat_job(merged, served_name=name, model=pool.model, record=record, scope=self._scope, stream=None)
             completion = await pool.fetch(job)
             if not completion.get("choices"):
                 raise ModelFault("The model server's reply holds no choice.", hint="Is it OpenAI-compatible?")
@@ -88,7 +88,7 @@ class DirectUpstream:
             record.degraded = route.degraded
             name = await pool.resolve(record)
             merged = {**pool.model.parameters, **route.parameters, **body}
-            job = chat_job(merged, served_name=name, model=pool.model, record=record, scope=self._scope, stream=True)
+            job = chat_job(merged, served_name=name, model=pool.model, record=record, scope=self._scope, stream="last")
             stream = await pool.stream(job)
             tally = record.tally
             try:

@@ -20,6 +20,9 @@ from inference.telemetry import CallRecord
 from signalbox.errors import Bug
 
 CHAT_PATH = "/v1/chat/completions"
+Usage = Literal["last", "always"]
+"""Figures with the last chunk, or with every chunk: then a stream that is stopped is booked exactly."""
+
 ToolChoice = Tool | Literal["auto", "required", "none"]
 _BATCH_PRIORITY = 10
 
@@ -74,9 +77,15 @@ def _choice(choice: ToolChoice) -> Any:
 
 
 def chat_job(
-    body: dict[str, Any], *, served_name: str, model: ModelSettings, record: CallRecord, scope: CallScope, stream: bool
+    body: dict[str, Any],
+    *,
+    served_name: str,
+    model: ModelSettings,
+    record: CallRecord,
+    scope: CallScope,
+    stream: Usage | None,
 ) -> Job:
-    """The body as it is sent, for whom and in which place of the queue."""
+    """The body as it is sent, for whom and in which place of the queue. stream: whether, and how usage comes."""
     priority = body.get("priority", scope.priority)
     if record.purpose == "batch":
         priority = max(priority, _BATCH_PRIORITY)
@@ -84,6 +93,8 @@ def chat_job(
     if stream:
         sent["stream"] = True
         sent["stream_options"] = {"include_usage": True}
+        if stream == "always" and model.dialect == "vllm":
+            sent["stream_options"]["continuous_usage_stats"] = True
     if model.dialect == "vllm":
         sent["priority"] = priority
         sent["cache_salt"] = cache_salt(scope.tenant)

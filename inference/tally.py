@@ -8,14 +8,14 @@ from runs.events import TokenUsage
 class Tally:
     """What one reply used: the server's own figures where they can be true, else our count of what came."""
 
-    __slots__ = ("cap", "characters", "deltas", "doubtful", "prompt_estimate", "reported")
+    __slots__ = ("_said", "cap", "characters", "deltas", "doubtful", "prompt_estimate")
 
     def __init__(self, prompt_estimate: int = 0) -> None:
         self.prompt_estimate = prompt_estimate
         self.cap: int | None = None
         self.deltas = 0
         self.characters = 0
-        self.reported: TokenUsage | None = None
+        self._said: Any = None
         self.doubtful = False
 
     def saw(self, size: int) -> None:
@@ -24,23 +24,14 @@ class Tally:
         self.characters += size
 
     def report(self, usage: Any) -> None:
-        """Take the server's figures, unless they cannot be figures at all."""
-        if not isinstance(usage, dict):
-            return
-        details: Any = usage.get("prompt_tokens_details")
-        cached = (details.get("cached_tokens") if isinstance(details, dict) else 0) or 0
-        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-        if not (_figure(prompt) and _figure(completion) and _figure(cached)):
-            self.doubtful = True
-            return
-        self.reported = TokenUsage(
-            prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt)
-        )
+        """The server's latest figures; they are looked at in the end."""
+        if usage:
+            self._said = usage
 
     def result(self, *, complete: bool) -> TokenUsage:
         """The usage to book for one call."""
         counted = max(self.deltas, self.characters // 8)
-        reported = self.reported
+        reported = self._reported()
         if reported is None:
             return TokenUsage(prompt_tokens=self.prompt_estimate, completion_tokens=counted, model_calls=1)
         completion = reported.completion_tokens
@@ -54,6 +45,18 @@ class Tally:
         elif not complete:
             completion = max(completion, self.deltas)
         return reported.model_copy(update={"completion_tokens": completion, "model_calls": 1})
+
+    def _reported(self) -> TokenUsage | None:
+        usage = self._said
+        if not isinstance(usage, dict):
+            return None
+        details: Any = usage.get("prompt_tokens_details")
+        cached = (details.get("cached_tokens") if isinstance(details, dict) else 0) or 0
+        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+        if not (_figure(prompt) and _figure(completion) and _figure(cached)):
+            self.doubtful = True
+            return None
+        return TokenUsage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt))
 
 
 def _figure(value: Any) -> TypeGuard[int]:

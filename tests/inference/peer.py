@@ -256,7 +256,11 @@ def _chunks(script: Script, body: Any) -> list[dict[str, Any]]:
         for part in (arguments[:half], arguments[half:]):
             chunks.append(chunk({"tool_calls": [{"index": index, "function": {"arguments": part}}]}))
     chunks.append(chunk({}, script.finish))
-    if (body.get("stream_options") or {}).get("include_usage") and script.counted is not None:
+    options = body.get("stream_options") or {}
+    if options.get("continuous_usage_stats") and script.usage == "honest":
+        for position, each in enumerate(chunks[1:-1], start=1):
+            each["usage"] = {"prompt_tokens": script.prompt_tokens, "completion_tokens": position}
+    if options.get("include_usage") and script.counted is not None:
         chunks.append({**chunk({}), "choices": [], "usage": script.counted})
     return chunks
 

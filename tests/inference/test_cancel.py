@@ -129,8 +129,20 @@ async def test_what_was_streamed_before_a_cancel_is_metered(peer, make_models):
             if got == 10:
                 break
     assert 10 <= scope.meter.usage.completion_tokens <= 20
-    assert scope.meter.usage.prompt_tokens > 0
+    assert scope.meter.usage.prompt_tokens == 11
     assert scope.meter.usage.model_calls == 1
+
+
+async def test_a_server_that_reports_usage_only_at_the_end_is_counted_by_us(peer, make_models):
+    peer.script = Script(pieces=["word "] * 50, between_s=0.002)
+    scope = scope_for()
+    models = make_models(base_url=peer.url, models={"m": {"dialect": "openai"}}, purposes={"direct": "m"})
+    async with aclosing(models.client("direct", scope).create_stream(ASK)) as stream:
+        for _ in range(10):
+            await anext(stream)
+    assert 10 <= scope.meter.usage.completion_tokens <= 20
+    assert scope.meter.usage.prompt_tokens > 0
+    assert "continuous_usage_stats" not in peer.requests[-1].body["stream_options"]
 
 
 async def test_nothing_is_left_behind_by_many_cancelled_calls(peer, make_models, scope):

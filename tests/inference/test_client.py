@@ -72,7 +72,7 @@ async def test_streams_text_then_one_result_with_usage(peer, client, scope):
     }
     assert scope.meter.engines == {"test-model"}
     assert not scope.meter.degraded
-    assert peer.requests[-1].body["stream_options"] == {"include_usage": True}
+    assert peer.requests[-1].body["stream_options"] == {"include_usage": True, "continuous_usage_stats": True}
 
 
 async def test_a_whole_answer_is_not_streamed(peer, client, scope):
