@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from knowledge.contracts import AccessRule, SourceItem
 from knowledge.sources.access import ACCESS_FILE, AccessFile, read_access_file
@@ -63,12 +64,12 @@ class FolderSource:
     async def read(self, item: SourceItem) -> bytes:
         """The file's bytes; the path is checked again, so an item from elsewhere reads nothing."""
         try:
-            return await asyncio.to_thread(self._read, item.document)
+            return await asyncio.to_thread(self._read, item.uri)
         except OSError as error:
             raise ToolFault(f"It cannot be read: {error.strerror or error}.", retryable=True) from error
 
-    def _read(self, document: str) -> bytes:
-        path = self._root / document
+    def _read(self, uri: str) -> bytes:
+        path = Path(os.fsdecode(unquote_to_bytes(urlsplit(uri).path)))
         if not path.resolve().is_relative_to(self._root.resolve()):
             raise ToolFault("It lies outside of the folder.")
         return path.read_bytes()
@@ -105,7 +106,7 @@ class FolderSource:
             return None  # it vanished while we looked
         return SourceItem(
             source=self._name,
-            document=path,
+            document=os.fsencode(path).decode("utf-8", "backslashreplace"),
             uri=Path(entry.path).as_uri(),
             fingerprint=f"{stat.st_size}:{stat.st_mtime_ns}",
             size_bytes=stat.st_size,

@@ -86,3 +86,32 @@ async def test_hidden_files_and_links_out_of_the_folder_are_not_seen(tmp_path, r
     (root / "seen.md").write_text("Words.")
     await ingest(root)
     assert record.paths() == {"seen.md"}
+
+
+async def test_names_that_are_odd_or_not_even_text_are_read_all_the_same(tmp_path, record, ingest):
+    import os
+
+    names = ["100% #1?.md", "ünï cødé.md", "a|b.md", "new\nline.md"]
+    for name in names:
+        (tmp_path / name).write_text("Some words.")
+    (tmp_path / os.fsdecode(b"latin-\xe9.md")).write_text("Other words.")
+    report = await ingest(tmp_path)
+    assert report.quarantined == ()
+    assert record.paths() == {*names, "latin-\\xe9.md"}
+    assert all(path.encode() for path in record.paths())
+    assert (await ingest(tmp_path)).unchanged == 5
+
+
+async def test_an_item_from_elsewhere_reads_nothing(tmp_path):
+    from knowledge.sources import FolderSource
+    from signalbox.errors import ToolFault
+
+    root = tmp_path / "docs"
+    root.mkdir()
+    (root / "a.md").write_text("Words.")
+    (tmp_path / "secret.md").write_text("Secret.")
+    source = FolderSource(root)
+    (item,) = [item async for item in source.items()]
+    for uri in ((tmp_path / "secret.md").as_uri(), f"{root.as_uri()}/../secret.md", "file:///etc/passwd"):
+        with pytest.raises(ToolFault, match="outside"):
+            await source.read(item.model_copy(update={"uri": uri}))
