@@ -19,7 +19,7 @@ from autogen_core.models import (
 
 from tests.toolbus.world import World
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(30)]
 
 
 class Scripted(ChatCompletionClient):

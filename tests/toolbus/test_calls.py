@@ -11,7 +11,7 @@ from runs.events import Progress, ToolCalled, ToolFinished
 from tests.toolbus.world import World
 from toolbus.contracts import Budget
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(30)]
 
 
 async def test_a_call_returns_the_structured_result_as_text_and_as_data(shared: World) -> None:

@@ -16,6 +16,7 @@ from toolbus.listing import list_declared
 from toolbus.samples import invalid, valid
 from toolbus.settings import ServerSpec
 
+pytestmark = pytest.mark.timeout(30)  # real processes start, on machines that others use too
 PLAIN = Path(__file__).parent / "servers" / "plain.py"
 
 

@@ -14,6 +14,7 @@ from toolbus.audit import read, records_of_run, verify
 from toolbus.contracts import CallContext, ToolOutcome
 from toolbus.settings import ServerSpec
 
+pytestmark = pytest.mark.timeout(30)  # real processes start, on machines that others use too
 PLAIN = Path(__file__).parent / "servers" / "plain.py"
 LOOK: dict[str, Any] = {
     "name": "look",

@@ -16,6 +16,8 @@ from tests.toolbus.world import MINT, PROBE, QUICK, ROOT, World, alive
 from toolbus.contracts import ToolOutcome
 from toolbus.settings import ServerSpec
 
+pytestmark = pytest.mark.timeout(30)  # real processes start, on machines that others use too
+
 
 async def call(world: World, tool: str, **arguments: object) -> ToolOutcome:
     context = world.context()
@@ -48,7 +50,7 @@ async def test_a_server_killed_while_a_write_is_under_way_is_noticed_at_once(wor
         os.kill(pid, signal.SIGKILL)
         started = time.perf_counter()
         outcome = await writing
-        assert time.perf_counter() - started < 0.5
+        assert time.perf_counter() - started < 2  # not after the call's deadline
         assert "the outcome is unknown" in outcome.text
 
 
@@ -106,7 +108,7 @@ async def test_a_new_tool_is_offered_after_the_server_says_that_its_list_changed
         chain = world.context().chain
         assert "probe__extra" not in {tool.name for tool in await bus.tools(chain)}
         await call(world, "grow")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while "probe__extra" not in {tool.name for tool in await bus.tools(chain)}:
                 await asyncio.sleep(0.01)
         assert (await call(world, "extra", word="hello")).structured == {"result": "hello"}
@@ -121,7 +123,7 @@ async def test_servers_that_do_not_start_are_named_and_hold_nobody_up(world: Wor
     ]
     started = time.perf_counter()
     async with world.open(specs) as bus:
-        assert time.perf_counter() - started < 6
+        assert time.perf_counter() - started < 15
         health = await bus.health()
         assert health["probe"] == "up"
         assert health["missing"] == "its command or folder does not exist (/nonexistent/command)"
@@ -136,7 +138,7 @@ async def test_a_server_that_never_answers_the_handshake_is_given_up(world: Worl
     settings = QUICK.model_copy(update={"handshake_timeout_s": 0.5})
     started = time.perf_counter()
     async with world.open([silent], settings=settings) as bus:
-        assert time.perf_counter() - started < 8
+        assert time.perf_counter() - started < 15
         assert await bus.health() == {"silent": "it did not complete the handshake within 0.5 s"}
 
 
@@ -257,7 +259,7 @@ class HttpProbe:
         self._process = subprocess.Popen(
             [sys.executable, str(PROBE), str(self.port)], env=self._environment, stderr=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             with socket.socket() as connection:
                 if connection.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -290,6 +292,6 @@ async def test_an_http_server_that_was_restarted_is_used_again(world: World, htt
         http_probe.kill()
         assert "the outcome is unknown" in (await writing).text
         await asyncio.to_thread(http_probe.start)
-        async with asyncio.timeout(6):
+        async with asyncio.timeout(15):
             while (await call(world, "add", a=2, b=2)).status != "ok":
                 await asyncio.sleep(0.05)

@@ -21,7 +21,7 @@ from toolbus.settings import ServerSpec, ToolBusSettings
 __all__ = ["MINT", "PROBE", "QUICK", "READ_ALL", "ROOT", "WRITE_SOME", "Desk", "World", "alive"]
 
 QUICK = ToolBusSettings(
-    handshake_timeout_s=8, call_timeout_s=5, restart_backoff_s=0.05, shutdown_timeout_s=5, breaker_cool_down_s=0.5
+    handshake_timeout_s=20, call_timeout_s=10, restart_backoff_s=0.05, shutdown_timeout_s=5, breaker_cool_down_s=0.5
 )
 WRITERS = ("probe__write", "probe__write_and_die", "probe__slow_write")
 READ_ALL = Rule(id="probe.read", tools=("probe__*",), effect=Effect.PERMIT, reason="for the tests of the bus")
@@ -103,7 +103,7 @@ class World:
         """What the server itself says happened."""
         return self.log.read_text().splitlines() if self.log.exists() else []
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 5) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 12) -> None:
         async with asyncio.timeout(seconds):
             while not condition():
                 await asyncio.sleep(0.01)
