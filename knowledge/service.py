@@ -26,7 +26,7 @@ from knowledge.store.access import Groups
 from knowledge.store.database import Database
 from knowledge.store.vectors import VectorCache
 from signalbox.database import open_engine, sqlite_url
-from signalbox.errors import SignalboxError
+from signalbox.errors import SignalboxError, UserFault
 from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
@@ -39,6 +39,9 @@ class KnowledgeService:
         folder = data_dir / "knowledge"
         self._settings = settings
         self._database = Database(open_engine(settings.database_url or sqlite_url(folder / "record.db")))
+        if self._database.dialect != "sqlite":
+            # The record's tables are portable; the word index is not written for another database yet.
+            raise UserFault("knowledge.retrieval.database_url must be SQLite: words are indexed by its FTS5.")
         self._embedder = embedder or open_embedder(settings.embedding, data_dir)
         self._cache = VectorCache(self._database, self._embedder)
         self._dense = DenseIndex(folder / "chroma", settings.chroma)

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import httpx
 import numpy as np
 import structlog
 from numpy.typing import NDArray
@@ -186,6 +187,8 @@ class DenseIndex:
                 return await future
         except TimeoutError as error:
             raise UpstreamDown(f"Chroma at {self._settings.url!r} did not answer in time.") from error
+        except httpx.TransportError as error:  # Chroma's client speaks httpx
+            raise UpstreamDown(f"Chroma at {self._settings.url!r} does not answer: {error!r}.") from error
 
     def _examine(self) -> None:
         """After an unclean end: set the folder aside when it cannot be read. The record has all that was in it."""

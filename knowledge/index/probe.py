@@ -24,6 +24,7 @@ def healthy(folder: Path) -> bool:
 def examine(folder: Path) -> None:
     """Read and search every collection; raises, or dies, when one is damaged."""
     import chromadb
+    import numpy as np
     from chromadb.config import Settings
 
     client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
@@ -33,7 +34,9 @@ def examine(folder: Path) -> None:
         sample = collection.get(limit=1, include=["embeddings"])["embeddings"]
         assert sample is not None
         collection.query(
-            query_embeddings=list(sample[:1]), n_results=min(10, collection.count()), include=["distances"]
+            query_embeddings=np.asarray(sample[:1], np.float32),
+            n_results=min(10, collection.count()),
+            include=["distances"],
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import structlog
 
 from knowledge.contracts import Embedder, Filters, Hit
 from knowledge.embed import covers
@@ -24,8 +25,10 @@ from knowledge.settings import RetrievalSettings
 from knowledge.store.access import Groups, visible_sets
 from knowledge.store.database import Database
 from knowledge.store.vectors import VectorCache
+from signalbox.errors import BudgetSpent, UpstreamDown
 from signalbox.identity import Principal
 
+_log = structlog.get_logger(__name__)
 _JUDGED = 5  # passages that decide whether the corpus holds an answer
 
 
@@ -134,9 +137,14 @@ class Retriever:
         return run
 
     async def _dense(self, run: _Run, alias: Alias, scope: LexicalScope) -> None:
-        vector: Floats = (await self._indexing.embedder.embed([run.text]))[0]
+        """Meaning is a help, not a condition: without embedder or Chroma the words still answer."""
         limit = self._settings.candidates
-        found = await self._indexing.dense.query(alias.current, vector, scope.sets, scope.documents, limit)
+        try:
+            vector: Floats = (await self._indexing.embedder.embed([run.text]))[0]
+            found = await self._indexing.dense.query(alias.current, vector, scope.sets, scope.documents, limit)
+        except (UpstreamDown, BudgetSpent) as error:
+            _log.warning("knowledge_dense_unavailable", code=error.code, error=str(error))
+            return
         run.vector, run.dense = vector, dict(found)
 
     async def _lexical(self, run: _Run, scope: LexicalScope, *, stems: bool) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from knowledge.service import KnowledgeService
 from knowledge.settings import RetrievalSettings
-from signalbox.errors import Conflict, UserFault
+from signalbox.errors import Conflict, UpstreamDown, UserFault
 from tests.knowledge.retrieval.helpers import ADA, BIKES, LEAVE, WordEmbedder, make_document
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -160,3 +160,16 @@ async def test_an_index_that_cannot_be_opened_is_set_aside(tmp_path: Path) -> No
     assert len((await again.search(ADA, ["sick leave"])).hits) == 2
     assert (home / "chroma.damaged").exists()
     await again.close()
+
+
+async def test_without_its_chroma_server_words_still_answer(tmp_path: Path) -> None:
+    service = await _open(tmp_path)
+    await service.store.put(*LEAVE)
+    await service.close()
+    nowhere = RetrievalSettings.model_validate({"chroma": {"url": "http://127.0.0.1:9"}})
+    alone = await KnowledgeService.open(nowhere, tmp_path, WordEmbedder())
+    found = await alone.search(ADA, ["sick leave"])
+    assert [hit.document.document for hit in found.hits] == ["leave.md", "leave.md"]
+    with pytest.raises(UpstreamDown, match=r"127\.0\.0\.1:9"):
+        await alone.store.put(*BIKES)
+    await alone.close()
