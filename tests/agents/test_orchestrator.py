@@ -366,7 +366,7 @@ async def test_the_budget_of_tool_calls_is_shared_by_all_steps(house):
     assert len(bus.started) == 4
 
 
-async def test_a_whole_turn_that_takes_too_long_ends_with_what_was_released(house):
+async def test_a_whole_turn_that_takes_too_long_and_said_nothing_is_an_upstream_that_is_down(house):
     the_plan = plan(("a", "generalist", ()), ("b", "generalist", ()))
     slow = Reply("The first sentence is out. The second never comes", latency_s=20, chunks=4)
     home = house(script(the_plan, a="A.", b="B.", synthesiser=slow), turn_timeout_s=0.4)
@@ -376,3 +376,13 @@ async def test_a_whole_turn_that_takes_too_long_ends_with_what_was_released(hous
     assert "0.4 s" in events[-1].message
     await asyncio.sleep(0)
     assert home.models.by_role("synthesiser")[0].cancelled
+
+
+async def test_a_whole_turn_that_takes_too_long_ends_with_what_was_released(house):
+    slow = Reply("The first sentence is out. " + "The second one never ends " * 40, latency_s=8, chunks=400)
+    home = house(lambda seen: slow, turn_timeout_s=1)
+    events = await collect(home.turns.run(ask("What?", model="direct")))
+    assert events[-1].result.text == (
+        "The first sentence is out. \n\nThis took longer than a turn may take and was stopped here."
+    )
+    assert home.models.seen[0].cancelled
