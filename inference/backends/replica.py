@@ -41,6 +41,7 @@ class Replica:
         self._timeouts = settings.timeouts
         self._metrics = metrics
         self._breaker_gauge = metrics.breaker_open.labels(self.name)
+        self._shown_closed = True
         self._key = KeySource(backend.api_key, backend.api_key_file)
         tls_used = backend.base_url.startswith("https://")
         self._tls = TlsSource(backend.tls, used=tls_used)
@@ -188,7 +189,10 @@ class Replica:
         return url
 
     def _show_breaker(self) -> None:
-        self._breaker_gauge.set(0 if self.breaker.state == "closed" else 1)
+        closed = self.breaker.state == "closed"
+        if closed is not self._shown_closed:
+            self._shown_closed = closed
+            self._breaker_gauge.set(0 if closed else 1)
 
     def _sick(self, reason: str) -> None:
         self._failed_probes += 1
