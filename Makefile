@@ -32,7 +32,7 @@ check: $(DEV_STAMP) ## Lint, types, import rules, declared dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	PYTHONPATH=a2a $(BIN)/lint-imports
 	$(BIN)/deptry .
 
 format: $(DEV_STAMP) ## Format the code

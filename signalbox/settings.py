@@ -45,7 +45,15 @@ class DeskSection(_Section):
     """The desk's own database and the way of its messages."""
 
     url: SecretStr | None = Field(default=None, description="Database URL; empty: SQLite in the data folder.")
+    teams: dict[str, frozenset[str]] = Field(
+        default_factory=dict, description="Ticket category → groups that work on it."
+    )
+    people_file: Path | None = Field(default=None, description="CSV of the directory; empty: the demo's people.")
     smtp: SmtpSettings | None = Field(default=None, description="Without it, messages go to a file outbox.")
+    sender: str = "signalbox@localhost"
+    external_recipients: bool = Field(
+        default=False, description="Let messages leave for addresses outside the directory."
+    )
 
 
 class LogSection(_Section):

@@ -82,6 +82,8 @@ async def _prepare(settings: Settings) -> None:
     if demo.needs_operations:
         console.print("Writing the demo's operations data …")
         await asyncio.to_thread(demo.write_operations)
+    if demo.needs_desk:
+        await asyncio.to_thread(demo.write_desk)
     if demo.is_missing:
         with ingest_bar("Reading the demo documents") as show:
             report = await demo.read_documents(show)

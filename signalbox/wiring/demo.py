@@ -41,6 +41,20 @@ class DemoWorkspace:
         build_operations(unfinished, today=self._settings.demo.today)
         unfinished.replace(self._paths.operations)
 
+    @property
+    def needs_desk(self) -> bool:
+        """Whether the desk must get its people and tickets."""
+        return self._settings.demo.enabled and self._settings.desk.url is None and not self._paths.desk.exists()
+
+    def write_desk(self) -> None:
+        """The directory and some sixty tickets, written beside and moved into place."""
+        from demo.desk import build_desk
+
+        unfinished = self._paths.desk.with_suffix(".part")
+        unfinished.unlink(missing_ok=True)
+        build_desk(unfinished)
+        unfinished.replace(self._paths.desk)
+
     async def read_documents(self, on_progress: OnProgress) -> IngestReport:
         """Take the documents in; interrupted, the next start goes on where this one stopped."""
         self._loading.parent.mkdir(parents=True, exist_ok=True)

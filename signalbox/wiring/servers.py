@@ -11,6 +11,7 @@ from mcp_servers.desk.settings import DeskSettings
 from mcp_servers.hosting import CONFIG_ENV, HttpBinding, ServerConfig, dump_config
 from mcp_servers.knowledge.settings import KnowledgeServerSettings
 from mcp_servers.operations.settings import OperationsSettings
+from signalbox.database import sqlite_url
 from signalbox.errors import UserFault
 from signalbox.identity import TokenMint
 from signalbox.settings import Settings
@@ -40,13 +41,28 @@ def server_settings(name: str, settings: Settings, paths: Paths) -> BaseModel:
                 today=settings.demo.today if url is None else None,
             )
         case "desk":
-            return DeskSettings(
-                url=settings.desk.url or SecretStr(f"sqlite+aiosqlite:///{paths.desk.resolve()}"),
-                outbox=paths.outbox.resolve(),
-                smtp=settings.desk.smtp,
-            )
+            return desk_settings(settings, paths)
         case _:
             raise ValueError(f"{name!r} is not a built-in server")
+
+
+def desk_settings(settings: Settings, paths: Paths) -> DeskSettings:
+    """The desk's settings; the demo's teams where it is the demo's desk."""
+    desk = settings.desk
+    teams = desk.teams
+    if settings.demo.enabled and desk.url is None and not teams:
+        from demo.desk import TEAMS
+
+        teams = TEAMS
+    return DeskSettings(
+        url=desk.url or SecretStr(sqlite_url(paths.desk.resolve())),
+        teams=teams,
+        people_file=desk.people_file,
+        outbox=paths.outbox.resolve(),
+        smtp=desk.smtp,
+        sender=desk.sender,
+        external_recipients=desk.external_recipients,
+    )
 
 
 def server_config(
