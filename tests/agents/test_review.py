@@ -226,7 +226,7 @@ async def test_every_surface_and_every_road_to_an_answer_ends_at_the_gate(house,
 
     events = await collect(house(say).turns.run(ask("Tell", surface=surface, model=model)))
     everything = "".join(event.model_dump_json() for event in events)
-    for trace in ("sk-proj", "evil.example", "4111"):
+    for trace in ("sk-proj", "evil.example", "4111 1111"):
         assert trace not in everything
     assert events[-1].result.text == f"The key is {SECRET_MASK}. {IMAGE_MASK} Card {NUMBER_MASK}."
 
