@@ -12,7 +12,7 @@ class EmbeddedSettings(BaseModel):
         default=20_000, ge=0, description="Embeddings kept in memory, oldest use out first."
     )
     max_embedded_units: int = Field(
-        default=28, ge=4, description="Sentences of one call that are embedded, best first."
+        default=18, ge=4, description="Sentences of one call that are embedded, best first."
     )
     max_points: int = Field(default=5, ge=1, description="Sentences or points of one answer.")
     max_list_chars: int = Field(default=1800, ge=100, description="Longest list that is kept whole in an answer.")

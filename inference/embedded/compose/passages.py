@@ -18,6 +18,7 @@ from inference.embedded.text import clip
 from inference.embedded.vectors import VectorCache, Vectors
 
 _LINE = 1.9
+_SEARCH_WEIGHT, _SEARCH_MARGIN = 0.15, 0.15
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,12 @@ def certainty(fit: float, covered: float, answerable: float | None) -> float:
     """How likely the evidence holds an answer, 0..1, 0.5 at the line.
 
     `fit` is the best unit's, `covered` the share of the question's words that occur at all, `answerable` what the
-    search says of itself: it moves the line, it does not draw it.
+    search says of itself, where it says anything.
     """
     own = fit + covered - _LINE
     if answerable is not None:
-        own += 0.15 if answerable >= 0.5 else -0.15 if answerable < 0.02 else 0.0
+        said = min(max(answerable, 0.001), 0.999)
+        own += _SEARCH_WEIGHT * math.log(said / (1 - said)) - _SEARCH_MARGIN
     return 1 / (1 + math.exp(-4 * own))
 
 

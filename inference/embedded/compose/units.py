@@ -8,7 +8,7 @@ from typing import Literal
 from inference.embedded.compose.evidence import Passage
 from inference.embedded.text import clip, sentences
 
-MAX_MEANING_CHARS = 400
+MAX_MEANING_CHARS = 300
 UnitKind = Literal["sentence", "item", "row", "code"]
 
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
