@@ -36,8 +36,8 @@ class GuardedWorkbench(Workbench):
         self._tools: list[ToolSchema] | None = None
 
     async def list_tools(self) -> list[ToolSchema]:
-        """The tools of this step; looked up once, for AutoGen asks before every model call and every tool call."""
-        if self._tools is None:
+        """The tools of this step, kept until a cut result has more to read: AutoGen asks before every call."""
+        if self._tools is None or self._call.leftovers:
             self._tools = list(await self._inner.list_tools())
         return self._tools
 

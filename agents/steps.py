@@ -131,6 +131,7 @@ class StepRunner:
             conversation_id=turn.conversation_id,
             budget=budget,
             emit=emit,
+            task=step.task,
         )
 
     async def _converse(self, scope: StepScope, specialist: StepSpecialist, release: Release | None) -> str:

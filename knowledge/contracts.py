@@ -31,7 +31,7 @@ class SourceItem(_Frozen):
     source: str = Field(description="Name of the source it belongs to.")
     document: str = Field(description="Path relative to the source, with '/'.")
     uri: str
-    fingerprint: str = Field(description="Cheap to get, differs when the content may differ: size and mtime, ETag, UIDL.")
+    fingerprint: str = Field(description="Cheap to get, differs when the content may: size and mtime, ETag, UIDL.")
     size_bytes: int
     modified: datetime | None = None
     access: AccessRule
@@ -154,7 +154,7 @@ class Embedder(Protocol):
     def dimensions(self) -> int: ...
 
     async def embed(self, texts: Sequence[str]) -> Any:
-        """Float32 array (len(texts), dimensions), rows of length 1; batched and bounded inside; never blocks the loop."""
+        """Float32 array (len(texts), dimensions), rows of length 1; batched inside; never blocks the loop."""
         ...
 
 

@@ -17,7 +17,7 @@ from knowledge.settings import KnowledgeSettings
 from mcp_servers.desk.settings import SmtpSettings
 from runs.settings import RunsSettings
 from signalbox.errors import UserFault
-from toolbus.settings import ToolBusSettings
+from toolbus.settings import OpenApiSpec, ToolBusSettings
 
 CONFIG_FILE = "signalbox.toml"
 CONFIG_FILE_ENV = "SIGNALBOX_CONFIG"
@@ -74,6 +74,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(default=None, description="Empty: SQLite in the data folder.")
     mcp_file: Path = Field(default=Path("mcp.json"), description="Tool servers; without the file, the built-in ones.")
     policy_file: Path | None = Field(default=None, description="Rules for tools; empty: those of Signalbox.")
+    openapi: tuple[OpenApiSpec, ...] = Field(default=(), description="HTTP services whose listed operations are tools.")
     demo: DemoSettings = DemoSettings()
     log: LogSection = LogSection()
     gateway: GatewaySettings = GatewaySettings()

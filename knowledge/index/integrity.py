@@ -87,15 +87,13 @@ class IntegrityJob:
     async def mend(self, tenant: str, collection: str, self_queries: int = 0) -> list[int]:
         """Make one collection hold what the record says; counts as in `IntegrityReport`."""
         there = await self._dense.labels(collection)
+        # Read after the index and in one transaction: what was added meanwhile is in the record, live or waiting for
+        # its transaction; in two, a passage that goes live between them would look like an orphan.
         async with self._database.read() as connection:
             expected = await self._expected(connection, tenant)
+            pending = await connection.execute(select(chunk.c.chunk_id).where(chunk.c.state == "pending"))
+            waiting = set(pending.scalars())
         missing = [row for name, row in expected.items() if name not in there]
-        # Read after the index: what was added meanwhile is in the record, what is only in the index is an orphan,
-        # unless it waits for its transaction.
-        async with self._database.read() as connection:
-            waiting = set(
-                (await connection.execute(select(chunk.c.chunk_id).where(chunk.c.state == "pending"))).scalars()
-            )
         orphans = [name for name in there if name not in expected and name not in waiting]
         wrong = {name: row.aclset for name, row in expected.items() if name in there and there[name] != row.aclset}
         await self._dense.delete(collection, orphans)

@@ -38,6 +38,18 @@ class IngestDesk:
             source = FolderSource(folder.path, name=folder.name, access=folder.access)
             return await pipeline.run(source, dry_run=dry_run, on_progress=on_progress, tenant=tenant)
 
+    async def keep_sources_up(self) -> None:
+        """Read the configured sources, each at its own interval, until cancelled; nothing when there are none."""
+        if not self._settings.sources:
+            return
+        from knowledge.ingest import IngestPipeline
+        from knowledge.ingest.schedule import IngestSchedule
+        from knowledge.parse.pool import ParserPool
+
+        async with ParserPool(self._settings.parse) as parser:
+            pipeline = IngestPipeline(self._service.store, parser, self._settings)
+            await IngestSchedule(pipeline, self._settings.sources).run_forever()
+
     async def remove_source(self, name: str) -> int:
         """Forget every document of a source; how many there were."""
         documents = await self._service.store.known(name)

@@ -1,5 +1,6 @@
 """The knowledge server: search, read and list for everybody, ingest and upkeep for operators."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,9 +23,12 @@ def build_server(service: KnowledgeService, caller: Caller, desk: IngestDesk) ->
     @asynccontextmanager
     async def lifespan(_: MCPServer[Any]) -> AsyncIterator[KnowledgeService]:
         await service.start()
+        keeping = asyncio.create_task(desk.keep_sources_up(), name="knowledge-sources")
         try:
             yield service
         finally:
+            keeping.cancel()
+            await asyncio.wait([keeping])
             await service.close()
 
     server: MCPServer[Any] = MCPServer(

@@ -21,10 +21,12 @@ app = typer.Typer(
 )
 approvals_app = typer.Typer(help="Actions that wait for a person.", no_args_is_help=True)
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
+audit_app = typer.Typer(help="The record of every tool call.", no_args_is_help=True)
 tools_app = typer.Typer(help="Which tools of which servers are admitted.", no_args_is_help=True)
 app.add_typer(approvals_app, name="approvals")
 app.add_typer(config_app, name="config")
 app.add_typer(tools_app, name="tools")
+app.add_typer(audit_app, name="audit")
 
 User = Annotated[
     str | None,
@@ -187,6 +189,30 @@ def tools_approve(
     from signalbox.cli.tools import approve
 
     approve(names)
+
+
+@tools_app.command("check")
+def tools_check(server: Annotated[str, typer.Argument(help="Its name in mcp.json.")], as_json: Json = False) -> None:
+    """Exercise a server before you admit it: do its schemas and annotations tell the truth?"""
+    from signalbox.cli.tools import check
+
+    raise typer.Exit(check(server, as_json=as_json))
+
+
+@audit_app.command("verify")
+def audit_verify() -> None:
+    """Prove that nothing in the audit log was altered, removed or slipped in."""
+    from signalbox.cli.audit import verify
+
+    raise typer.Exit(verify())
+
+
+@audit_app.command("show")
+def audit_show(run_id: str, as_json: Json = False) -> None:
+    """Every tool call of one run, with who decided what and why."""
+    from signalbox.cli.audit import show
+
+    show(run_id, as_json=as_json)
 
 
 @app.callback(invoke_without_command=True)

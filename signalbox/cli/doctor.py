@@ -111,10 +111,12 @@ def _model_servers(settings: Settings) -> Iterator[Check]:
         return
     from prometheus_client import CollectorRegistry
 
+    from knowledge.embed import open_embedder
     from signalbox.wiring.engines import build_models
 
     async def ask() -> dict[str, str]:
-        models = build_models(settings, CollectorRegistry())
+        embedder = open_embedder(settings.knowledge.retrieval.embedding, settings.data_dir)
+        models = build_models(settings, embedder, CollectorRegistry())
         try:
             return await models.health()
         finally:

@@ -4,18 +4,22 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 
 from rich.markup import escape
 from rich.table import Table
 
 from signalbox.cli.console import err, out
-from signalbox.identity import TokenMint
+from signalbox.errors import NotFound
+from signalbox.identity import Chain, TokenMint
 from signalbox.settings import Settings, load_settings
 from signalbox.telemetry import configure_logging
 from signalbox.wiring.paths import Paths
+from signalbox.wiring.people import OPERATOR
 from signalbox.wiring.secrets import master_secret
 from signalbox.wiring.servers import BUILT_IN, tool_servers
 from toolbus.catalogue import Catalogue, ReviewItem
+from toolbus.check import check_server
 from toolbus.listing import list_declared
 
 
@@ -32,6 +36,25 @@ async def _catalogue(settings: Settings) -> AsyncIterator[Catalogue]:
         else:
             catalogue.declare(spec, declared)
     yield catalogue
+
+
+def check(server: str, *, as_json: bool) -> int:
+    """Exercise one server; 1 when it should not be admitted."""
+    settings = load_settings()
+    configure_logging("ERROR")
+    mint = TokenMint(master_secret(Paths(settings.data_dir).secret))
+    spec = next((spec for spec in tool_servers(settings, mint) if spec.name == server), None)
+    if spec is None:
+        raise NotFound(f"{settings.mcp_file} has no server {server!r}.")
+    report = asyncio.run(check_server(spec, settings.toolbus, chain=Chain(principal=OPERATOR), mint=mint))
+    if as_json:
+        out().print(json.dumps({**asdict(report), "passed": report.passed}, indent=2, ensure_ascii=False), markup=False)
+        return int(not report.passed)
+    for finding in report.findings:
+        out().print(f"{finding.level:8} {escape(finding.tool or server)}: {escape(finding.text)}")
+    verdict = "[green]can be admitted[/green]" if report.passed else "[red]should not be admitted[/red]"
+    out().print(f"{escape(server)} {verdict} ({report.calls} calls made)")
+    return int(not report.passed)
 
 
 def review(*, as_json: bool) -> None:

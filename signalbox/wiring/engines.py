@@ -4,12 +4,11 @@ from prometheus_client import CollectorRegistry
 
 from inference.embedded.engine import EmbeddedEngine
 from inference.router import RoutedModels
-from knowledge.embed import open_embedder
+from knowledge.contracts import Embedder
 from signalbox.settings import Settings
 
 
-def build_models(settings: Settings, registry: CollectorRegistry) -> RoutedModels:
-    """Models by the settings; the embedder opens its weights only when the embedded engine is first asked."""
-    embedder = open_embedder(settings.knowledge.retrieval.embedding, settings.data_dir)
+def build_models(settings: Settings, embedder: Embedder, registry: CollectorRegistry) -> RoutedModels:
+    """Models by the settings; the embedded engine stands behind them all."""
     engine = EmbeddedEngine(embedder, settings.embedded)
     return RoutedModels(settings.inference, embedded=engine.client, registry=registry)

@@ -20,6 +20,7 @@ from gateway.limits import Admission
 from gateway.metrics import Metrics
 from gateway.turns import Turns
 from inference.router import RoutedModels
+from knowledge.embed import open_embedder
 from policies.engine import ToolPolicy
 from runs.approvals import Approvals
 from runs.log import RunLog
@@ -85,8 +86,11 @@ async def open_system(settings: Settings) -> AsyncIterator[System]:
         approvals = Approvals(engine, settings.runs)
         audit = AuditLog(paths.audit)
         stack.push_async_callback(audit.close)
+        # It opens its weights only when it is first asked.
+        embedder = open_embedder(settings.knowledge.retrieval.embedding, settings.data_dir)
+        stack.push_async_callback(embedder.close)
         bus = await KernelToolBus.open(
-            tool_servers(settings, mint),
+            [*tool_servers(settings, mint), *settings.openapi],
             policy=ToolPolicy.load(settings.policy_file or Path(policies.__file__).with_name("tools.yaml")),
             approvals=approvals,
             audit=audit,
@@ -95,7 +99,8 @@ async def open_system(settings: Settings) -> AsyncIterator[System]:
             settings=settings.toolbus,
         )
         stack.push_async_callback(bus.close)
-        models = build_models(settings, registry)
+        bus.attach_embedder(embedder)
+        models = build_models(settings, embedder, registry)
         stack.push_async_callback(models.close)
         await models.start()
         yield await _assemble(settings, Foundations(engine, approvals, bus, models, registry), stack)
