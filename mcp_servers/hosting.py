@@ -19,7 +19,7 @@ from signalbox.errors import NotAuthenticated
 from signalbox.identity import Chain, verify_token
 
 CONFIG_ENV = "SIGNALBOX_SERVER_CONFIG"
-TOKEN_META = "signalbox.dev/token"
+TOKEN_META = "signalbox.dev/token"  # noqa: S105 # the name of a field
 CALL_META = "signalbox.dev/call"
 
 S = TypeVar("S", bound=BaseModel)
@@ -60,7 +60,7 @@ def read_config(settings_type: type[S]) -> ServerConfig[S]:
     """The configuration of this process, removed from the environment so that no child inherits it."""
     raw = os.environ.pop(CONFIG_ENV, None)
     if raw is None:
-        raise SystemExit(f"{CONFIG_ENV} is not set. Start this server through `signalbox up` or `signalbox mcp-server`.")
+        raise SystemExit(f"{CONFIG_ENV} is not set. Start this server with `signalbox up` or `signalbox mcp-server`.")
     return ServerConfig[settings_type].model_validate_json(raw)
 
 
@@ -80,7 +80,8 @@ class Caller:
         """The verified chain behind this call; raises `NotAuthenticated` when the call carries no valid token."""
         token = _meta(context).get(TOKEN_META)
         if not isinstance(token, str):
-            raise NotAuthenticated(f"This call carries no token for {self._audience!r}.", hint="Call it through Signalbox.")
+            hint = "Call it through Signalbox."
+            raise NotAuthenticated(f"This call carries no token for {self._audience!r}.", hint=hint)
         return verify_token(token, audience=self._audience, key=self._key)
 
     def call(self, context: Context[Any, Any]) -> CallMeta:
