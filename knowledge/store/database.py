@@ -1,5 +1,6 @@
 """The record's database: one engine for writes, a view of it for reads that never waits for a writer."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from itertools import islice
@@ -18,6 +19,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._reader = engine.execution_options(**READ_ONLY)
+        self._turn = asyncio.Lock()
 
     @property
     def dialect(self) -> str:
@@ -32,8 +34,12 @@ class Database:
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """All or nothing."""
-        async with self.engine.begin() as connection:
+        """All or nothing. Never inside another one: writers take turns.
+
+        SQLite lets one write at a time, and has the others sleep for up to 100 ms between looks, the unlucky until
+        their time is up; a queue here costs nothing and is fair.
+        """
+        async with self._turn, self.engine.begin() as connection:
             yield connection
 
     async def close(self) -> None:
