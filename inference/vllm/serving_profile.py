@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from signalbox.errors import NotFound, UserFault
 
@@ -15,6 +18,21 @@ class Profile:
     name: str
     config: Path
     environment: dict[str, str]
+
+    def options(self) -> dict[str, Any]:
+        """vLLM's options as the file has them; raises `UserFault` for a file that is not a mapping."""
+        try:
+            options = yaml.safe_load(self.config.read_text())
+        except yaml.YAMLError as error:
+            raise UserFault(f"The profile {str(self.config)!r} is not valid YAML: {error}.") from error
+        if not isinstance(options, dict):
+            raise UserFault(f"The profile {str(self.config)!r} has no options.")
+        return options
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the server will want TLS."""
+        return "ssl-certfile" in self.options()
 
 
 def list_profiles() -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from signalbox import __version__
 from signalbox.cli.console import err, out
+from signalbox.cli.inference import inference_app
 from signalbox.errors import SignalboxError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ audit_app = typer.Typer(help="The record of every tool call.", no_args_is_help=T
 tools_app = typer.Typer(help="Which tools of which servers are admitted.", no_args_is_help=True)
 app.add_typer(approvals_app, name="approvals")
 app.add_typer(config_app, name="config")
+app.add_typer(inference_app, name="inference")
 app.add_typer(tools_app, name="tools")
 app.add_typer(audit_app, name="audit")
 
