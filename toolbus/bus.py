@@ -11,7 +11,7 @@ import structlog
 from knowledge.contracts import Embedder
 from policies.engine import Policy
 from runs.events import ApprovalRequested, Progress, ToolCalled, ToolFinished
-from signalbox.errors import SignalboxError, UpstreamDown
+from signalbox.errors import Bug, SignalboxError, UpstreamDown
 from signalbox.identity import Chain, TokenMint
 from toolbus.approved import ApprovedCalls
 from toolbus.arguments import ArgumentCheck
@@ -46,6 +46,7 @@ class KernelToolBus:
         self._check = ArgumentCheck(settings.max_argument_bytes)
         self._approved = ApprovedCalls()
         self._kernel: GovernedKernel | None = None
+        self._building: asyncio.Task[GovernedKernel] | None = None
         self._ranker: ToolRanker | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -67,15 +68,14 @@ class KernelToolBus:
             bus._add(_source(spec, bus._settings, mint))
         starting = [asyncio.create_task(source.start(bus._on_listed)) for source in bus._sources.values()]
         try:
-            await bus._build_kernel(policy, approvals, audit)
-            if starting:
-                await asyncio.gather(*starting)
+            await asyncio.gather(*starting)
         except BaseException:
             for task in starting:
                 task.cancel()
             await bus.close()
             raise
         bus._install()
+        bus._building = asyncio.create_task(bus._build_kernel(policy, approvals, audit), name="tool kernel")
         bus._watching = asyncio.create_task(bus._watch_catalogue(), name="tool catalogue")
         return bus
 
@@ -91,13 +91,14 @@ class KernelToolBus:
 
     async def close(self) -> None:
         """Disconnect from every server; when this returns no process that we started is left."""
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait([self._watching])
+        for task in (self._watching, self._building):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         await asyncio.gather(*(source.close() for source in self._sources.values()))
 
-    async def _build_kernel(self, policy: Policy, approvals: ApprovalDesk, audit: AuditLog) -> None:
-        # The library takes a second to import: the servers start meanwhile.
+    async def _build_kernel(self, policy: Policy, approvals: ApprovalDesk, audit: AuditLog) -> "GovernedKernel":
+        # The library takes two seconds of CPU to import: the bus is open before it is there, calls wait for it.
         kernel_module = await asyncio.to_thread(__import__, "toolbus.kernel", fromlist=["GovernedKernel"])
         auditing = AuditFilter(audit, policy)
         filters = (
@@ -106,7 +107,10 @@ class KernelToolBus:
             BudgetAndApprovalFilter(approvals, Previewer(self._sources, self._settings), auditing.before_effect),
             RedactFilter(self._settings),
         )
-        self._kernel = kernel_module.GovernedKernel(filters, self._invoke)
+        kernel: GovernedKernel = kernel_module.GovernedKernel(filters, self._invoke)
+        self._kernel = kernel
+        self._install()
+        return kernel
 
     # -- what the layers above see
 
@@ -201,7 +205,7 @@ class KernelToolBus:
         fault = self._check.fault(call.tool.pin, call.tool.input_schema, call.arguments)
         if fault:
             return call.outcome("error", fault)
-        assert self._kernel is not None
+        kernel = await self._built()
         emit, step = call.context.emit, call.context.step_id
         called = ToolCalled(
             run_id=call.context.run_id,
@@ -212,7 +216,7 @@ class KernelToolBus:
         )
         await emit(called)
         try:
-            outcome = await self._kernel.run(call)
+            outcome = await kernel.run(call)
         except BaseException as error:
             status = "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
             await _last_words(call, self._finished(call, status))
@@ -300,11 +304,17 @@ class KernelToolBus:
             except SignalboxError as error:
                 _log.warning("toolbus.catalogue_unreadable", error=str(error))
 
+    async def _built(self) -> "GovernedKernel":
+        if self._kernel is not None:
+            return self._kernel
+        if self._building is None:
+            raise Bug("A tool was called on a bus that is not open.")
+        return await asyncio.shield(self._building)
+
     def _install(self) -> None:
-        if self._kernel is None:
-            return  # `open` installs everything once the kernel is there
         offered = self._catalogue.offered()
-        self._kernel.install(list(offered.values()))
+        if self._kernel is not None:
+            self._kernel.install(list(offered.values()))
         self._offer.install(offered)
 
 

@@ -1,17 +1,11 @@
 """`signalbox up`: everything on one machine, in the foreground, until Ctrl-C."""
 
 import asyncio
-import signal
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import uvloop
 from rich.markup import escape
 
-from gateway.keys_file import ensure_keys
-from gateway.serve import GatewayServer
 from signalbox.cli.console import err
 from signalbox.cli.ports import require_free_port
 from signalbox.cli.progress import ingest_bar
@@ -20,6 +14,7 @@ from signalbox.telemetry import configure_logging
 from signalbox.wiring.demo import DemoWorkspace
 from signalbox.wiring.paths import Paths
 from signalbox.wiring.people import DEMO_USERS, OPERATOR
+from signalbox.wiring.system import open_system
 
 FIRST_QUESTION = (
     "What is the penalty when Nordcell delivers late, and how many of its deliveries were late in October 2026?"
@@ -37,43 +32,18 @@ def up() -> None:
 
 async def _up(settings: Settings, started: float) -> None:
     await _prepare(settings)
-    from signalbox.wiring.system import open_system  # after the first words on the screen: it imports a lot
-
     async with open_system(settings) as system:
+        # Loaded by now: the web framework came in while the tool servers started.
+        from gateway.keys_file import ensure_keys
+        from signalbox.cli.server import Server
+
         paths = Paths(settings.data_dir)
         keys = await ensure_keys(system.keys, paths.keys, DEMO_USERS)
         await ensure_keys(system.keys, paths.operator_key, [OPERATOR])
-        server = _Server(system.app, settings.gateway, system.turns)
+        server = Server(system.app, settings.gateway, system.turns)
         server.on_started = lambda: _welcome(settings, server.port, keys, time.monotonic() - started)
         await server.serve()
     err().print("Stopped.")
-
-
-class _Server(GatewayServer):
-    """Says when it listens; a signal only asks it to stop, so that what was opened is closed undisturbed."""
-
-    on_started: Callable[[], None]
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self.on_started()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # uvicorn raises the signal again when it has stopped, which would cut our own closing short.
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, lambda: None)
-
-    def _stop(self) -> None:
-        self.force_exit = self.should_exit  # the second signal does not wait for streams
-        self.should_exit = True
 
 
 async def _prepare(settings: Settings) -> None:

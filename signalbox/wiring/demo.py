@@ -1,12 +1,14 @@
 """Loads the demo workspace into an empty data folder; a second start finds it there and does nothing."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import demo
-from knowledge.ingest import IngestReport, OnProgress
 from signalbox.settings import Settings
-from signalbox.wiring.ingesting import Ingest, ingest_folder
 from signalbox.wiring.paths import Paths
+
+if TYPE_CHECKING:
+    from knowledge.ingest import IngestReport, OnProgress
 
 
 class DemoWorkspace:
@@ -55,8 +57,10 @@ class DemoWorkspace:
         build_desk(unfinished)
         unfinished.replace(self._paths.desk)
 
-    async def read_documents(self, on_progress: OnProgress) -> IngestReport:
+    async def read_documents(self, on_progress: "OnProgress") -> "IngestReport":
         """Take the documents in; interrupted, the next start goes on where this one stopped."""
+        from signalbox.wiring.ingesting import Ingest, ingest_folder  # only the first start needs all that
+
         self._loading.parent.mkdir(parents=True, exist_ok=True)
         self._loading.touch()
         folder = Path(demo.__file__).parent / "documents"

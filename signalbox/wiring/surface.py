@@ -1,0 +1,76 @@
+"""What stands on the foundations: agents, gateway and the other faces, put together."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+
+from fastapi import FastAPI
+
+from agents.assembly import build_turns
+from conversations.outcomes import announce_in
+from conversations.store import SqlConversationStore
+from gateway.app import GatewayServices, build_app
+from gateway.keys import ApiKeys
+from gateway.limits import Admission
+from gateway.metrics import Metrics
+from gateway.turns import Turns
+from runs.log import RunLog
+from signalbox.settings import Settings
+from signalbox.wiring.actions import ApprovedActions
+from signalbox.wiring.documents import BusDocuments
+from signalbox.wiring.faces import Faces
+from signalbox.wiring.foundations import Foundations
+from signalbox.wiring.health import SystemHealth
+from signalbox.wiring.remotes import remote_specialists
+from toolbus.bus import KernelToolBus
+
+
+@dataclass(frozen=True)
+class System:
+    """What runs: the app to serve, and what the command line asks of it."""
+
+    app: FastAPI
+    turns: Turns
+    bus: KernelToolBus
+    keys: ApiKeys
+
+
+async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack) -> System:
+    """Build it all; what must be closed is left on the stack."""
+    conversations = SqlConversationStore(base.engine)
+    remote = await stack.enter_async_context(remote_specialists(settings.a2a))
+    clock = clock_of(settings)
+    runner = build_turns(settings.agents, base.models, base.bus, conversations, remote=remote, clock=clock)
+    stack.push_async_callback(runner.close)
+    log = RunLog(base.engine, settings.runs)
+    stack.push_async_callback(log.close)
+    limits = settings.gateway
+    metrics = Metrics(base.registry)
+    turns = Turns(runner, log, Admission(per_principal=limits.runs_per_principal, total=limits.runs_total), metrics)
+    base.approvals.connect(ApprovedActions(base.bus, runner.reviewer).execute, announce_in(conversations))
+    stack.push_async_callback(base.approvals.close)
+    keys = ApiKeys(base.engine, cache_s=limits.key_cache_s)
+    documents = BusDocuments(base.bus)
+    faces = Faces(settings, turns, conversations, base.approvals, documents, base.engine)
+    services = GatewayServices(
+        turns=turns,
+        conversations=conversations,
+        approvals=base.approvals,
+        keys=keys,
+        knowledge=documents,
+        health=SystemHealth(base.bus, base.models, settings).check,
+        metrics=metrics,
+    )
+    app = build_app(services, limits, routes=faces.routes())
+    await stack.enter_async_context(faces.running())
+    await base.approvals.resume()
+    return System(app=app, turns=turns, bus=base.bus, keys=keys)
+
+
+def clock_of(settings: Settings) -> Callable[[], datetime]:
+    """The clock of the agents: the demo's data ends on a day, and that is the demo's today."""
+    if settings.demo.enabled and settings.operations.url is None:
+        frozen = datetime.combine(settings.demo.today, time(9), UTC)
+        return lambda: frozen
+    return lambda: datetime.now(UTC)
