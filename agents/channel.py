@@ -14,7 +14,7 @@ class Channel:
     def __init__(self, run_id: str, *, size: int) -> None:
         self._run_id = run_id
         self._size = size
-        self._waiting: deque[RunEvent] = deque()
+        self._waiting: deque[tuple[RunEvent, float]] = deque()
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._started = time.monotonic()
@@ -23,12 +23,12 @@ class Channel:
 
     async def emit(self, event: RunEvent) -> None:
         """Hand over an event; waits while the reader is behind."""
-        stamped = event.model_copy(update={"run_id": self._run_id, "at_ms": self._elapsed_ms()})
+        at_ms = self._elapsed_ms()
         while len(self._waiting) >= self._size and not self._ended:
             self._room.clear()
             await self._room.wait()
         if not self._ended:
-            self._waiting.append(stamped)
+            self._waiting.append((event, at_ms))
             self._news.set()
 
     async def events(self) -> AsyncGenerator[RunEvent, None]:
@@ -39,21 +39,23 @@ class Channel:
                 await self._news.wait()
             if not self._waiting:
                 return
-            event = self._waiting.popleft()
+            event, at_ms = self._waiting.popleft()
             self._room.set()
-            yield self.numbered(event)
+            yield self._stamped(event, at_ms)
 
     def numbered(self, event: RunEvent) -> RunEvent:
         """`event` as the next one of the stream."""
-        self._seq += 1
-        update = {"run_id": self._run_id, "seq": self._seq, "at_ms": event.at_ms or self._elapsed_ms()}
-        return event.model_copy(update=update)
+        return self._stamped(event, self._elapsed_ms())
 
     def end(self) -> None:
         """Nothing more will come, or nobody reads it any more: whoever waits goes on."""
         self._ended = True
         self._news.set()
         self._room.set()
+
+    def _stamped(self, event: RunEvent, at_ms: float) -> RunEvent:
+        self._seq += 1
+        return event.model_copy(update={"run_id": self._run_id, "seq": self._seq, "at_ms": at_ms})
 
     def _elapsed_ms(self) -> float:
         return round((time.monotonic() - self._started) * 1000, 2)

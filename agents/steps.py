@@ -16,6 +16,7 @@ from agents.contracts import NO_ANSWER, Step, StepOutcome
 from agents.evidence import reference
 from agents.guard import GuardedWorkbench
 from agents.prompting import Prompts, defang
+from agents.quiet import Quiet
 from agents.release import Release
 from agents.reviewer import Reviewer
 from agents.scope import StepScope, Turn, bounded, child_of
@@ -140,6 +141,8 @@ class StepRunner:
             inner = await self._bus.workbench(scope.call, specialist.tools)
             workbench = GuardedWorkbench(inner, scope.call, self._taker(scope))
         client = scope.turn.equipped(self._models.client("specialist", scope.turn.calls))
+        if release is None:
+            client = Quiet(client)
         agent = specialist.agent(Equipment(client=client, workbench=workbench, prompts=self._prompts))
         task = specialist.task(scope, self._prompts)
         outcomes = scope.call.outcomes

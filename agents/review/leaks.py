@@ -7,6 +7,7 @@ from agents.review.verdict import Surroundings, Verdict
 
 _SHINGLE = 9
 _WORD = re.compile(r"\w+")
+_NO_LETTER = re.compile(r"[\W_]+")
 
 
 class LeakCheck:
@@ -20,15 +21,15 @@ class LeakCheck:
         before = around.before[-400:]
         if self._canary and self._canary in _letters(before + text):
             return Verdict("withhold", "", "internal instructions")
-        if any(shingle in self._shingles for shingle in _shingles(before + text)):
+        if not self._shingles.isdisjoint(_shingles(before + text)):
             return Verdict("withhold", "", "internal instructions")
         return Verdict("release", text)
 
 
 def _letters(text: str) -> str:
-    return "".join(char for char in text.lower() if char.isalnum())
+    return _NO_LETTER.sub("", text.lower())
 
 
 def _shingles(text: str) -> Iterable[tuple[str, ...]]:
     words = _WORD.findall(text.lower())
-    return (tuple(words[index : index + _SHINGLE]) for index in range(len(words) - _SHINGLE + 1))
+    return zip(*(words[index:] for index in range(_SHINGLE)), strict=False)
