@@ -1,5 +1,7 @@
 """The other faces of the same system: A2A 1.0 and MCP, with the SDKs' own clients."""
 
+import sys
+
 import httpx
 import httpx2
 import pytest
@@ -7,9 +9,10 @@ from a2a.client import A2ACardResolver, ClientConfig, ClientFactory
 from a2a.helpers import get_stream_response_text, new_text_message
 from a2a.types import Role, SendMessageRequest, TaskState
 from mcp import Client
+from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.system.conftest import Running
+from tests.system.conftest import ROOT, Running, environment
 
 pytestmark = pytest.mark.timeout(200)
 
@@ -64,3 +67,22 @@ async def test_an_ide_asks_and_searches_over_mcp(system: Running) -> None:
     assert answer.structured_content["citations"]
     assert found.structured_content is not None
     assert found.structured_content["passages"][0]["document"] == "people/leave-policy.html"
+
+
+async def test_a_desktop_client_that_only_launches_commands_asks_over_stdio(system: Running) -> None:
+    variables = environment(system.data_dir, 0) | {"SIGNALBOX_KEY": system.keys["ada"]}
+    arguments = ["-m", "signalbox", "mcp", "--url", system.url]
+    command = StdioServerParameters(command=sys.executable, args=arguments, env=variables, cwd=str(ROOT))
+    async with Client(command, read_timeout_seconds=60) as client:
+        steps: list[str | None] = []
+
+        async def progress(_done: float, _total: float | None, message: str | None) -> None:
+            steps.append(message)
+
+        question = {"question": "How many open orders are there in Porto?"}
+        answer = await client.call_tool("ask", question, 60, progress)
+        wrong = await client.call_tool("ask", {"question": "hello", "conversation_id": "conv_of_somebody_else"})
+    assert answer.structured_content is not None
+    assert "open at Porto" in answer.structured_content["text"]
+    assert steps[:2] == ["data: started", "data: ok"]
+    assert wrong.is_error
