@@ -15,26 +15,31 @@ from autogen_core.models import (
 )
 from pydantic import BaseModel
 
+from agents.contracts import Plan, Step
+from bench.orchestration.shapes import ANSWER, TOKENS, Shape, speak
 from inference.contracts import CallScope, Purpose
 from runs.events import TokenUsage
 
-SPECIALISTS = ("knowledge", "data", "generalist")
-WORDS = "Leave is 25 days a year and may be carried over until the end of March of the next year. "
+_SPECIALISTS = {"s1": "knowledge", "s2": "data", "s3": "actions", "s4": "knowledge"}
+_TOOLS = {"knowledge": "knowledge__search", "data": "operations__search", "actions": "desk__search"}
 
 
-class FixedModels:
-    """`Models`: every call takes `latency_s`; tools are called where there are some."""
+class ShapedModels:
+    """`Models` that play a shape: each role takes the time that the shape gives it; with `tools` each step uses one."""
 
-    def __init__(self, *, latency_s: float, tokens: int, plan: str) -> None:
-        self.latency_s = latency_s
-        self.tokens = tokens
-        self.plan = plan
-        self.active = 0
-        self.peak = 0
+    def __init__(self, shape: Shape, *, tools: bool) -> None:
+        self.shape = shape
+        self.tools = tools
+        self.latency_s = {step.name: step.latency_s for step in shape.steps}
+        steps = [
+            Step(id=step.name, specialist=_SPECIALISTS[step.name], task=step.name, needs=list(step.needs))
+            for step in shape.steps
+        ]
+        self.plan = Plan(steps=steps).model_dump_json()
 
-    def client(self, purpose: Purpose, scope: CallScope) -> "FixedClient":
+    def client(self, purpose: Purpose, scope: CallScope) -> "RoleClient":
         """A client for one scope."""
-        return FixedClient(self, purpose, scope)
+        return RoleClient(self, purpose, scope)
 
     def engine(self, purpose: Purpose) -> str:
         """The name of the model."""
@@ -49,12 +54,12 @@ class FixedModels:
 
 
 class FixedClient(ChatCompletionClient):
-    """The same latency for every call, spread over its tokens when streamed."""
+    """An AutoGen client that streams the same words over `latency_s`."""
 
     component_config_schema = BaseModel
 
-    def __init__(self, models: FixedModels, purpose: Purpose | None = None, scope: CallScope | None = None) -> None:
-        self._models, self._purpose, self._scope = models, purpose, scope
+    def __init__(self, latency_s: float) -> None:
+        self._latency_s = latency_s
 
     async def create(
         self,
@@ -66,12 +71,7 @@ class FixedClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> CreateResult:
-        self._enter()
-        try:
-            await _sleep(self._models.latency_s, cancellation_token)
-            return self._result(self._content(messages, tools, tool_choice))
-        finally:
-            self._models.active -= 1
+        raise NotImplementedError
 
     async def create_stream(
         self,
@@ -83,45 +83,9 @@ class FixedClient(ChatCompletionClient):
         extra_create_args: Mapping[str, Any] = {},
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
-        content = self._content(messages, tools, tool_choice)
-        loop = asyncio.get_running_loop()
-        self._enter()
-        started = loop.time()
-        try:
-            if isinstance(content, str):
-                pieces = _pieces(content, self._models.tokens)
-                for index, piece in enumerate(pieces, 1):
-                    due = started + self._models.latency_s * index / len(pieces)
-                    await _sleep(due - loop.time(), cancellation_token)
-                    yield piece
-            else:
-                await _sleep(self._models.latency_s, cancellation_token)
-            yield self._result(content)
-        finally:
-            self._models.active -= 1
-
-    def _enter(self) -> None:
-        self._models.active += 1
-        self._models.peak = max(self._models.peak, self._models.active)
-
-    def _content(self, messages: Sequence[LLMMessage], tools: Sequence[Any], choice: Any) -> str | list[FunctionCall]:
-        if self._purpose == "planner":
-            return self._models.plan
-        asked = any(isinstance(message, FunctionExecutionResultMessage) for message in messages)
-        if self._purpose == "specialist" and tools and choice != "none" and not asked:
-            data = "<role>\nspecialist:data\n" in str(messages[-1].content)
-            name = "operations__query" if data else "knowledge__search"
-            return [FunctionCall(id="c1", name=name, arguments='{"query": "leave"}')]
-        return WORDS * 3
-
-    def _result(self, content: str | list[FunctionCall]) -> CreateResult:
-        if self._scope is not None:
-            usage = TokenUsage(prompt_tokens=100, completion_tokens=self._models.tokens, model_calls=1)
-            self._scope.meter.record(usage, engine="fixed")
-        reason = "stop" if isinstance(content, str) else "function_calls"
-        return CreateResult(
-            finish_reason=reason, content=content, usage=RequestUsage(100, self._models.tokens), cached=False
-        )
+        async for piece in speak(self._latency_s):
+            yield piece
+        yield _result(ANSWER)
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -154,15 +118,45 @@ class FixedClient(ChatCompletionClient):
         )
 
 
-def _pieces(text: str, count: int) -> list[str]:
-    size = max(1, -(-len(text) // count))
-    return [text[index : index + size] for index in range(0, len(text), size)]
+class RoleClient(FixedClient):
+    """What one role of a turn asks: the plan, a step (a tool first, at once), or the answer."""
+
+    def __init__(self, models: ShapedModels, purpose: Purpose, scope: CallScope) -> None:
+        super().__init__(models.shape.answer_s)
+        self._models, self._purpose, self._scope = models, purpose, scope
+
+    async def create(self, messages: Sequence[LLMMessage], **more: Any) -> CreateResult:
+        await asyncio.sleep(self._models.shape.plan_s)
+        return self._metered(self._models.plan)
+
+    async def create_stream(
+        self, messages: Sequence[LLMMessage], *, tools: Sequence[Any] = (), tool_choice: Any = "auto", **more: Any
+    ) -> AsyncGenerator[str | CreateResult, None]:
+        latency_s = self._latency_s
+        if self._purpose == "specialist":
+            step = _task(messages)
+            asked = isinstance(messages[-1], FunctionExecutionResultMessage)
+            if self._models.tools and tools and tool_choice != "none" and not asked:
+                name = _TOOLS[_SPECIALISTS[step]]
+                yield self._metered([FunctionCall(id="c1", name=name, arguments='{"query": "leave"}')])
+                return
+            latency_s = self._models.latency_s[step]
+        async for piece in speak(latency_s):
+            yield piece
+        yield self._metered(ANSWER)
+
+    def _metered(self, content: str | list[FunctionCall]) -> CreateResult:
+        usage = TokenUsage(prompt_tokens=100, completion_tokens=TOKENS, model_calls=1)
+        self._scope.meter.record(usage, engine="fixed")
+        return _result(content)
 
 
-async def _sleep(seconds: float, token: CancellationToken | None) -> None:
-    if seconds <= 0:
-        return
-    future = asyncio.ensure_future(asyncio.sleep(seconds))
-    if token is not None:
-        token.link_future(future)
-    await future
+def _task(messages: Sequence[LLMMessage]) -> str:
+    text = str(messages[1].content)
+    start = text.index("<task>\n") + len("<task>\n")
+    return text[start : text.index("\n", start)]
+
+
+def _result(content: str | list[FunctionCall]) -> CreateResult:
+    reason = "stop" if isinstance(content, str) else "function_calls"
+    return CreateResult(finish_reason=reason, content=content, usage=RequestUsage(100, TOKENS), cached=False)
