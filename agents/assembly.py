@@ -1,12 +1,13 @@
 """Puts the agents together; what wiring calls."""
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
+from agents.crews import OneCrew
 from agents.orchestrator import Crew
 from agents.planner import Planner
-from agents.prompting import Prompts
+from agents.prompting import Prompts, packaged_prompts
 from agents.review.verdict import Judge
 from agents.reviewer import Reviewer
 from agents.settings import AgentsSettings
@@ -17,6 +18,7 @@ from agents.synthesiser import Synthesiser
 from agents.turns import Turns
 from conversations.contracts import ConversationStore
 from inference.contracts import Models
+from runs.events import BUILT_IN
 from toolbus.contracts import ToolBus
 
 
@@ -30,18 +32,47 @@ def build_turns(
     judge: Judge | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Turns:
-    """The turn runner of this installation: the specialists of the settings, and those of remote agents."""
-    canary = settings.review.canary.get_secret_value() if settings.review.canary else secrets.token_hex(8)
-    prompts = Prompts(canary=canary)
-    specialists = load_specialists(settings)
-    protected = [*prompts.protected, *(specialist.prompt for specialist in specialists)]
-    reviewer = Reviewer(settings.review, canary=canary, protected=protected, judge=judge)
-    roster = Roster([*specialists, *remote], bus, lookup_timeout_s=settings.lookup_timeout_s)
-    crew = Crew(
-        planner=Planner(models, roster, prompts, settings),
-        runner=StepRunner(models, bus, roster, prompts, reviewer, settings),
-        synthesiser=Synthesiser(models, prompts, settings),
-        reviewer=reviewer,
-        replans=settings.replans,
-    )
-    return Turns(models, conversations, crew, settings, clock=clock)
+    """A turn runner with one crew: the specialists of the settings, and those of remote agents."""
+    crew = CrewBuilder(bus, remote=remote, judge=judge).build(settings, models)
+    return Turns(conversations, OneCrew(crew), settings, clock=clock)
+
+
+class CrewBuilder:
+    """Builds crews that differ in models, settings and prompts, and share all else."""
+
+    def __init__(self, bus: ToolBus, *, remote: Iterable[StepSpecialist] = (), judge: Judge | None = None) -> None:
+        self._bus = bus
+        self._remote = tuple(remote)
+        self._judge = judge
+        self._marker = secrets.token_hex(8)
+
+    def build(
+        self,
+        settings: AgentsSettings,
+        models: Models,
+        *,
+        prompts: Mapping[str, str] | None = None,
+        release: str = BUILT_IN,
+    ) -> Crew:
+        """A crew; its prompts are those in force without a release, where none are given."""
+        canary = settings.review.canary.get_secret_value() if settings.review.canary else self._marker
+        specialists = load_specialists(settings)
+        texts = Prompts(canary=canary, texts=effective_prompts(settings) if prompts is None else prompts)
+        protected = [*texts.protected, *(specialist.prompt for specialist in specialists)]
+        reviewer = Reviewer(settings.review, canary=canary, protected=protected, judge=self._judge)
+        roster = Roster([*specialists, *self._remote], self._bus, lookup_timeout_s=settings.lookup_timeout_s)
+        return Crew(
+            planner=Planner(models, roster, texts, settings),
+            runner=StepRunner(models, self._bus, roster, texts, reviewer, settings),
+            synthesiser=Synthesiser(models, texts, settings),
+            reviewer=reviewer,
+            models=models,
+            replans=settings.replans,
+            release=release,
+        )
+
+
+def effective_prompts(settings: AgentsSettings) -> dict[str, str]:
+    """The prompts in force without a release: those of this version, and those that specialists bring along."""
+    own = {specialist.name: specialist.prompt for specialist in load_specialists(settings) if specialist.prompt}
+    return {**packaged_prompts(), **own}

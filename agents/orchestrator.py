@@ -21,8 +21,8 @@ from agents.scheduler import run_steps
 from agents.scope import Turn
 from agents.steps import StepRunner, finished
 from agents.synthesiser import Synthesiser
-from inference.contracts import Purpose
-from runs.events import PlanMade, PlannedStep
+from inference.contracts import Models, Purpose
+from runs.events import BUILT_IN, PlanMade, PlannedStep
 from signalbox.errors import SignalboxError
 
 _log = structlog.get_logger(__name__)
@@ -30,13 +30,15 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Crew:
-    """Who works on a turn; shared by all turns, for none of them keeps anything of one."""
+    """Who works on a turn, by which release; shared by turns, for none of them keeps anything of one."""
 
     planner: Planner
     runner: StepRunner
     synthesiser: Synthesiser
     reviewer: Reviewer
+    models: Models
     replans: int = 1
+    release: str = BUILT_IN
 
 
 class Orchestrator(BaseChatAgent):

@@ -11,9 +11,11 @@ from typing import Any
 
 from autogen_core.models import LLMMessage, SystemMessage, UserMessage
 
-from signalbox.errors import Bug
+from signalbox.errors import Bug, UserFault
 
 SECTIONS = ("now", "history", "question", "specialists", "task", "findings", "outcomes", "role")
+REQUIRED = frozenset({"rules", "planner", "synthesiser"})
+"""The prompts without which no turn can run."""
 _TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(SECTIONS)})\b)", re.IGNORECASE)
 
 
@@ -22,17 +24,23 @@ def defang(text: str) -> str:
     return _TAG.sub("&lt;", text)
 
 
-class Prompts:
-    """The texts under `agents/prompts`, read once, and the layout in which models get them."""
+def packaged_prompts(package: str = "agents.prompts") -> dict[str, str]:
+    """The texts that come with this version, by name."""
+    return {
+        entry.name.removesuffix(".md"): entry.read_text(encoding="utf-8").strip()
+        for entry in resources.files(package).iterdir()
+        if entry.name.endswith(".md")
+    }
 
-    def __init__(self, *, canary: str, package: str = "agents.prompts") -> None:
-        folder = resources.files(package)
-        self._texts = {
-            entry.name.removesuffix(".md"): entry.read_text(encoding="utf-8").strip()
-            for entry in folder.iterdir()
-            if entry.name.endswith(".md")
-        }
+
+class Prompts:
+    """The texts of the roles, `agents/prompts` or a release's, and the layout in which models get them."""
+
+    def __init__(self, *, canary: str, texts: Mapping[str, str] | None = None) -> None:
+        self._texts = dict(packaged_prompts() if texts is None else texts)
         self._canary = canary
+        if missing := sorted(REQUIRED - self._texts.keys()):
+            raise UserFault(f"These prompts are missing: {', '.join(missing)}.", hint="Each is a file <name>.md.")
 
     @property
     def rules(self) -> str:
@@ -45,10 +53,14 @@ class Prompts:
         return tuple(self._texts.values())
 
     def instruction(self, name: str) -> str:
-        """The instruction of one role; raises `Bug` when there is no such file."""
+        """The instruction of one role; raises `Bug` when there is none."""
         if name not in self._texts:
-            raise Bug(f"There is no agents/prompts/{name}.md.")
+            raise Bug(f"There is no prompt {name!r}: it would be agents/prompts/{name}.md.")
         return self._texts[name]
+
+    def has(self, name: str) -> bool:
+        """Whether there is an instruction of this name."""
+        return name in self._texts
 
     def task(self, instruction: str, role: str, sections: Mapping[str, Any]) -> str:
         """The user message for one role: its sections in their fixed order, then its instruction."""

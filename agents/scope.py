@@ -37,6 +37,7 @@ class Turn:
     emit: Emit
     evidence: Evidence
     release: Release
+    release_name: str = ""
     token: CancellationToken = field(default_factory=CancellationToken)
     shared_tools: Sequence[ToolSchema] | None = None
     approvals: list[ApprovalView] = field(default_factory=list)
@@ -70,7 +71,7 @@ class Turn:
     @property
     def chain(self) -> Chain:
         """The person who asks, with the orchestrator acting."""
-        return Chain(principal=self.request.principal, actors=("orchestrator",))
+        return Chain(principal=self.request.principal, actors=("orchestrator",), release=self.release_name)
 
     def equipped(self, client: ChatCompletionClient) -> ChatCompletionClient:
         """`client` with the tool list that all roles of this turn share, where they share one."""

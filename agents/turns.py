@@ -11,6 +11,7 @@ from autogen_core import CancellationToken
 
 from agents.channel import Channel
 from agents.contracts import TurnRequest
+from agents.crews import Crews
 from agents.direct import DirectAnswer
 from agents.evidence import Evidence
 from agents.history import from_context, from_messages
@@ -21,7 +22,7 @@ from agents.reviewer import Reviewer
 from agents.scope import Turn, bounded, wind_down, within
 from agents.settings import AgentsSettings
 from conversations.contracts import ConversationStore
-from inference.contracts import CallScope, Models, Purpose, UsageMeter
+from inference.contracts import CallScope, Purpose, UsageMeter
 from runs.events import RunCancelled, RunEvent, RunFailed, RunFinished, RunResult, RunStarted
 from signalbox.errors import Bug, Conflict, SignalboxError, UpstreamDown
 from signalbox.identity import Principal
@@ -40,16 +41,14 @@ class Turns:
 
     def __init__(
         self,
-        models: Models,
         conversations: ConversationStore,
-        crew: Crew,
+        crews: Crews,
         settings: AgentsSettings,
         *,
         clock: Callable[[], datetime] = _now,
     ) -> None:
-        self._models = models
         self._conversations = conversations
-        self._crew = crew
+        self._crews = crews
         self._settings = settings
         self._clock = clock
         self._live: dict[str, _Run] = {}
@@ -58,7 +57,7 @@ class Turns:
     @property
     def reviewer(self) -> Reviewer:
         """The output gate of this installation, for what leaves outside of a run (the outcome of an action)."""
-        return self._crew.reviewer
+        return self._crews.current.reviewer
 
     async def run(self, request: TurnRequest) -> AsyncIterator[RunEvent]:
         """The events of one run, its terminal event last. Closing the iterator stops everything that works for it."""
@@ -111,7 +110,7 @@ class Turns:
         await wind_down(run.turn.token if run.turn else CancellationToken(), run.job, self._settings.stop_grace_s)
         _log.info("run.cancelled", run_id=run.request.run_id, reason=run.reason)
         if run.turn is not None:
-            await self._record(run.turn, self._result(run.turn).model_copy(update={"cancelled": True}))
+            await self._record(run.turn, self._result(run, run.turn).model_copy(update={"cancelled": True}))
 
     async def _work(self, run: "_Run") -> RunEvent:
         try:
@@ -131,15 +130,16 @@ class Turns:
             )
         _log.warning("run.failed", run_id=run.request.run_id, code=failure.code)
         if run.turn is not None and run.turn.release.text:
-            await self._record(run.turn, self._result(run.turn))
-        return RunFailed(code=failure.code, message=self._crew.reviewer.discreet(str(failure)), status=failure.status)
+            await self._record(run.turn, self._result(run, run.turn))
+        message = self._crews.current.reviewer.discreet(str(failure))
+        return RunFailed(code=failure.code, message=message, status=failure.status)
 
     async def _turn(self, run: "_Run") -> RunResult:
-        turn = await self._open(run)
-        run.turn = turn
+        turn, crew = await self._open(run)
+        run.turn, run.crew = turn, crew
         await turn.emit(RunStarted(conversation_id=turn.conversation_id, model=turn.request.model))
         direct = turn.request.model == DIRECT
-        answer = DirectAnswer(turn, self._models) if direct else Orchestrator(turn, self._crew)
+        answer = DirectAnswer(turn, crew.models) if direct else Orchestrator(turn, crew)
         try:
             await bounded(
                 lambda token: answer.run(task=turn.request.text or "…", cancellation_token=token),
@@ -155,13 +155,13 @@ class Turns:
                     hint="Ask again, or ask for less.",
                 ) from None
             await turn.release.add(OUT_OF_TIME)
-        result = self._result(turn, answer)
+        result = self._result(run, turn, answer)
         run.answered = True
         async with within(self._settings.lookup_timeout_s, "The conversation store"):
             await self._conversations.add_answer(turn.request.principal, turn.conversation_id, result)
         return result
 
-    async def _open(self, run: "_Run") -> Turn:
+    async def _open(self, run: "_Run") -> tuple[Turn, Crew]:
         request, settings = run.request, self._settings
         async with within(settings.lookup_timeout_s, "The conversation store"):
             conversation = await self._conversations.open(request.principal, request.conversation_id)
@@ -173,6 +173,7 @@ class Turns:
                 )
                 history = from_messages(earlier, settings)
             await self._conversations.add_question(request.principal, conversation.id, request.run_id, request.text)
+        crew = await self._crews.choose(conversation.id)
         evidence = Evidence()
         scope = CallScope(
             tenant=request.principal.tenant,
@@ -180,7 +181,7 @@ class Turns:
             run_id=request.run_id,
             meter=UsageMeter(),
         )
-        return Turn(
+        turn = Turn(
             request=request,
             conversation_id=conversation.id,
             history=history,
@@ -189,24 +190,28 @@ class Turns:
             budget=Budget(settings.tool_calls, settings.tokens, time.monotonic() + settings.turn_timeout_s),
             emit=run.channel.emit,
             evidence=evidence,
-            release=Release(self._crew.reviewer, evidence, run.channel.emit),
+            release=Release(crew.reviewer, evidence, run.channel.emit),
+            release_name=crew.release,
         )
+        return turn, crew
 
-    def _result(self, turn: Turn, answer: "DirectAnswer | Orchestrator | None" = None) -> RunResult:
+    def _result(self, run: "_Run", turn: Turn, answer: "DirectAnswer | Orchestrator | None" = None) -> RunResult:
         meter = turn.calls.meter
+        crew = run.crew or self._crews.current
         purpose: Purpose = answer.answered_by if answer else "planner"
         reason = "content_filter" if turn.release.withheld else (answer.finish_reason if answer else "stop")
         return RunResult(
             run_id=turn.request.run_id,
             conversation_id=turn.conversation_id,
             text=turn.release.text,
-            engine=_engine(self._models.engine(purpose), meter.engines),
+            engine=_engine(crew.models.engine(purpose), meter.engines),
             declined=answer.declined if answer else False,
             degraded=meter.degraded,
             steps=turn.reports(),
             sources=turn.release.sources(turn.request.text),
             approvals=tuple(turn.approvals),
             usage=meter.usage,
+            release=crew.release,
             finish_reason="length"
             if reason == "length"
             else "content_filter"
@@ -230,6 +235,7 @@ class _Run:
         self.request = request
         self.channel = channel
         self.turn: Turn | None = None
+        self.crew: Crew | None = None
         self.job: asyncio.Task[RunEvent]
         self.stopping: asyncio.Task[None] | None = None
         self.answered = False

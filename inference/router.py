@@ -1,6 +1,7 @@
 """Which model answers for which purpose: the `Models` of the running system."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import get_args
 
 import structlog
@@ -17,10 +18,10 @@ from inference.direct import DirectUpstream
 from inference.direct_local import LocalDirect
 from inference.fallback import FallbackChatClient, FallbackPolicy
 from inference.prediction import ClassifyClient, EmbeddingsClient, RerankClient
-from inference.settings import EMBEDDED, InferenceSettings
+from inference.settings import EMBEDDED, InferenceSettings, ModelSettings, PurposeSettings
 from inference.telemetry import InferenceMetrics, Telemetry
 from runs.events import TokenUsage
-from signalbox.errors import NotFound, SignalboxError
+from signalbox.errors import NotFound, SignalboxError, UserFault
 
 _log = structlog.get_logger(__name__)
 
@@ -48,10 +49,34 @@ class RoutedModels:
             InferenceMetrics(registry or CollectorRegistry()), tracer or trace.get_tracer("signalbox.inference")
         )
         self._fleet = Fleet(settings, self._telemetry.metrics)
+        self._pools = self._fleet.pools
         self._local = LocalDirect(embedded, EMBEDDED)
-        self._routes: dict[Purpose, tuple[Route | LocalDirect, ...]] = {
-            purpose: self._routes_for(purpose, settings) for purpose in get_args(Purpose)
+        self._settings = settings
+        self._routes = self._all_routes(settings)
+
+    def variant(
+        self,
+        models: Mapping[str, ModelSettings],
+        purposes: Mapping[Purpose, PurposeSettings],
+        *,
+        embedded: EmbeddedFactory | None = None,
+    ) -> "RoutedModels":
+        """The same servers with other parameters and purposes, as a release has them; closed with these models.
+
+        Raises `UserFault` where a model is named that this installation does not run.
+        """
+        wanted = {*models, *(purpose.model for purpose in purposes.values())} - {EMBEDDED}
+        if unknown := sorted(wanted - self._fleet.pools.keys()):
+            raise UserFault(f"This installation does not run the models {unknown}.", hint="Add them to [inference].")
+        other = copy(self)
+        other._pools = {
+            name: pool.tuned(models[name].parameters) if name in models else pool
+            for name, pool in self._fleet.pools.items()
         }
+        if embedded is not None:
+            other._local = LocalDirect(embedded, EMBEDDED)
+        other._routes = other._all_routes(self._settings.model_copy(update={"purposes": dict(purposes)}))
+        return other
 
     async def start(self) -> None:
         """Look at every backend once and keep watching them; calls work without it, only later knowing."""
@@ -106,6 +131,9 @@ class RoutedModels:
         """Close pools and stop probes."""
         await self._fleet.close()
 
+    def _all_routes(self, settings: InferenceSettings) -> dict[Purpose, tuple[Route | LocalDirect, ...]]:
+        return {purpose: self._routes_for(purpose, settings) for purpose in get_args(Purpose)}
+
     def _routes_for(self, purpose: Purpose, settings: InferenceSettings) -> tuple[Route | LocalDirect, ...]:
         chosen = settings.for_purpose(purpose)
         others = settings.fallback.to if chosen.fallback is None else chosen.fallback
@@ -115,7 +143,7 @@ class RoutedModels:
                 routes.append(self._local)
                 continue
             parameters = chosen.parameters if name == chosen.model else {}
-            routes.append(Route(purpose, self._fleet.pools[name], parameters, degraded=bool(routes)))
+            routes.append(Route(purpose, self._pools[name], parameters, degraded=bool(routes)))
         return tuple(routes)
 
     def _client(self, route: Route | LocalDirect, scope: CallScope) -> ChatCompletionClient:

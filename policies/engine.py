@@ -42,6 +42,7 @@ class ToolRequest(BaseModel):
     scopes: frozenset[str] = frozenset()
     agents: tuple[str, ...] = ()
     reviewed: bool = Field(default=False, description="An operator approved this very tool, by name and pin.")
+    release: str = Field(default="", description="The release that acts; empty: whichever is live.")
 
 
 class Verdict(BaseModel):
@@ -52,6 +53,7 @@ class Verdict(BaseModel):
     effect: Effect
     rule_ids: tuple[str, ...]
     reason: str
+    version: str = Field(default="", description="The rules that decided, where several are in force at once.")
 
 
 class Policy(Protocol):
@@ -116,6 +118,11 @@ class ToolPolicy:
         """The rules of all files together; raises `PolicyError` when any of them is not sound."""
         return cls([rule for path in paths for rule in _read(path)])
 
+    @classmethod
+    def parse(cls, data: bytes, name: str) -> "ToolPolicy":
+        """The rules of one file that was read already."""
+        return cls(_parse(data, name))
+
     @property
     def rules(self) -> Sequence[Rule]:
         """Every rule, in the order of the files."""
@@ -171,11 +178,17 @@ def _verdict(effect: Effect, rules: Sequence[Rule]) -> Verdict:
 
 def _read(path: Path) -> tuple[Rule, ...]:
     try:
-        return _RuleFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).rules
+        data = path.read_bytes()
     except OSError as error:
         raise PolicyError(f"the policy file {path.name!r} cannot be read: {error.strerror}") from error
+    return _parse(data, path.name)
+
+
+def _parse(data: bytes, name: str) -> tuple[Rule, ...]:
+    try:
+        return _RuleFile.model_validate(yaml.safe_load(data)).rules
     except yaml.YAMLError as error:
-        raise PolicyError(f"the policy file {path.name!r} is not YAML: {error}") from error
+        raise PolicyError(f"the policy file {name!r} is not YAML: {error}") from error
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise PolicyError(f"the policy file {path.name!r} is not sound: {faults}") from error
+        raise PolicyError(f"the policy file {name!r} is not sound: {faults}") from error

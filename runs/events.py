@@ -77,6 +77,10 @@ class ApprovalView(_Frozen):
     expires_at: str = ""
 
 
+BUILT_IN = "built-in"
+"""The release of a system without releases: this version's prompts and policy, the settings' parameters."""
+
+
 class RunResult(_Frozen):
     """A finished run: the released answer and everything that it rests on."""
 
@@ -92,6 +96,7 @@ class RunResult(_Frozen):
     usage: TokenUsage = TokenUsage()
     finish_reason: Literal["stop", "length", "content_filter", "tool_calls"] = "stop"
     cancelled: bool = Field(default=False, description="Stopped before it was complete; `text` is what was released.")
+    release: str = Field(default="", description="The release of prompts, parameters and policy that answered.")
 
 
 class _Event(_Frozen):

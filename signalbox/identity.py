@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import jwt
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from signalbox.errors import NotAuthenticated
 
@@ -43,10 +43,15 @@ class Chain(BaseModel):
 
     principal: Principal
     actors: tuple[str, ...] = ()
+    release: str = Field(
+        default="",
+        exclude=True,
+        description="The release whose policy judges them, in this process; empty: the live.",
+    )
 
     def acting(self, actor: str) -> "Chain":
         """The same chain with one more agent at its end."""
-        return Chain(principal=self.principal, actors=(*self.actors, actor))
+        return self.model_copy(update={"actors": (*self.actors, actor)})
 
 
 class TokenMint:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from agents.settings import AgentsSettings
 from gateway.settings import GatewaySettings
 from inference.embedded.settings import EmbeddedSettings
+from inference.registry.settings import ReleaseSettings
 from inference.settings import InferenceSettings
 from knowledge.settings import KnowledgeSettings
 from mcp_servers.desk.settings import SmtpSettings
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     operations: OperationsSection = OperationsSection()
     desk: DeskSection = DeskSection()
     a2a: A2ASettings = A2ASettings()
+    releases: ReleaseSettings = ReleaseSettings()
 
     @classmethod
     def settings_customise_sources(

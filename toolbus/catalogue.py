@@ -95,6 +95,10 @@ class Catalogue:
             if item.state == "approved"
         }
 
+    def pins(self) -> dict[str, str]:
+        """The pin of every admitted tool, whether or not its server is up."""
+        return {name: pinned.pin for name, pinned in self._lock.tools.items()}
+
     def reviewed(self, name: str) -> bool:
         """Whether an operator approved this very tool (not merely the release)."""
         pinned = self._lock.tools.get(name)

@@ -64,7 +64,7 @@ class AuditFilter:
                 "trace": current_trace_id(),
                 "run": call.context.run_id,
                 "step": call.context.step_id,
-                "policy": self._policy.version,
+                "policy": (verdict.version if verdict else "") or self._policy.version,
                 "tenant": chain.principal.tenant,
                 "user": chain.principal.user,
                 "groups": sorted(chain.principal.groups),

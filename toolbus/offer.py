@@ -19,7 +19,7 @@ class Offer:
         self._catalogue = catalogue
         self._is_up = is_up
         self._tools: dict[str, ToolSpec] = {}
-        self._remembered: OrderedDict[Chain, tuple[ToolSpec, ...]] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, Chain], tuple[ToolSpec, ...]] = OrderedDict()
 
     def install(self, tools: dict[str, ToolSpec]) -> None:
         """These are the admitted tools from now on."""
@@ -35,12 +35,13 @@ class Offer:
         return [tool for tool in self._allowed(chain) if matches(tool.name, patterns) and self._is_up(tool.server)]
 
     def _allowed(self, chain: Chain) -> tuple[ToolSpec, ...]:
-        known = self._remembered.get(chain)
+        key = (self._policy.version, chain)
+        known = self._remembered.get(key)
         if known is not None:
-            self._remembered.move_to_end(chain)
+            self._remembered.move_to_end(key)
             return known
         allowed = tuple(tool for tool in self._tools.values() if self._may(chain, tool))
-        self._remembered[chain] = allowed
+        self._remembered[key] = allowed
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         return allowed
@@ -61,6 +62,7 @@ def request_for(chain: Chain, tool: ToolSpec, catalogue: Catalogue) -> ToolReque
         scopes=person.scopes,
         agents=chain.actors,
         reviewed=catalogue.reviewed(tool.name),
+        release=chain.release,
     )
 
 

@@ -124,5 +124,6 @@ class ToolSpecialist:
     def task(self, scope: StepScope, prompts: Prompts) -> str:
         """The step's sections and the specialist's instruction."""
         sections = scope.turn.sections(task=scope.step.task, findings=list(scope.findings))
-        instruction = self.prompt or prompts.instruction(self.name)
+        known = prompts.has(self.name) or not self.prompt
+        instruction = prompts.instruction(self.name) if known else self.prompt
         return prompts.task(instruction, f"specialist:{self.name}", sections)

@@ -4,6 +4,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, TypeVar
@@ -68,6 +69,12 @@ class ModelPool:
         self._settings = shared.settings
         self._metrics = shared.metrics
         self._budget = RetryBudget(shared.settings.retries.budget_share, shared.settings.retries.budget_burst)
+
+    def tuned(self, parameters: dict[str, Any]) -> "ModelPool":
+        """The same model on the same replicas, called with other parameters."""
+        other = copy(self)
+        other.model = self.model.model_copy(update={"parameters": parameters})
+        return other
 
     @property
     def served_name(self) -> str:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from signalbox import __version__
 from signalbox.cli.console import err, out
 from signalbox.cli.inference import inference_app
+from signalbox.cli.release import release_app
 from signalbox.errors import SignalboxError
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.add_typer(approvals_app, name="approvals")
 app.add_typer(config_app, name="config")
 app.add_typer(inference_app, name="inference")
 app.add_typer(tools_app, name="tools")
+app.add_typer(release_app, name="release")
 app.add_typer(audit_app, name="audit")
 
 User = Annotated[

@@ -9,15 +9,16 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import policies
-from inference.router import RoutedModels
 from knowledge.embed import open_embedder
 from policies.engine import ToolPolicy
+from policies.switch import PolicySwitch
 from runs.approvals import Approvals
+from runs.events import BUILT_IN
 from signalbox.database import open_engine, sqlite_url
 from signalbox.identity import TokenMint
 from signalbox.migrations import migrate
 from signalbox.settings import Settings
-from signalbox.wiring.engines import build_models
+from signalbox.wiring.engines import Engines
 from signalbox.wiring.paths import Paths
 from signalbox.wiring.secrets import master_secret
 from signalbox.wiring.servers import tool_servers
@@ -33,7 +34,9 @@ class Foundations:
     engine: AsyncEngine
     approvals: Approvals
     bus: KernelToolBus
-    models: RoutedModels
+    engines: Engines
+    policy: PolicySwitch
+    catalogue: Catalogue
     registry: CollectorRegistry
 
 
@@ -49,6 +52,11 @@ async def open_database(settings: Settings) -> AsyncIterator[AsyncEngine]:
         await engine.dispose()
 
 
+def policy_file(settings: Settings) -> Path:
+    """The rules of a system without releases."""
+    return settings.policy_file or Path(policies.__file__).with_name("tools.yaml")
+
+
 async def open_foundations(settings: Settings, stack: AsyncExitStack) -> Foundations:
     """Open them in order; the stack closes them in reverse, the server processes with them."""
     paths = Paths(settings.data_dir)
@@ -61,18 +69,20 @@ async def open_foundations(settings: Settings, stack: AsyncExitStack) -> Foundat
     # It opens its weights only when it is first asked.
     embedder = open_embedder(settings.knowledge.retrieval.embedding, settings.data_dir)
     stack.push_async_callback(embedder.close)
+    policy = PolicySwitch(BUILT_IN, ToolPolicy.load(policy_file(settings)))
+    catalogue = Catalogue(paths.tools_lock, settings.toolbus)
     bus = await KernelToolBus.open(
         [*tool_servers(settings, mint), *settings.openapi],
-        policy=ToolPolicy.load(settings.policy_file or Path(policies.__file__).with_name("tools.yaml")),
+        policy=policy,
         approvals=approvals,
         audit=audit,
-        catalogue=Catalogue(paths.tools_lock, settings.toolbus),
+        catalogue=catalogue,
         mint=mint,
         settings=settings.toolbus,
     )
     stack.push_async_callback(bus.close)
     bus.attach_embedder(embedder)
-    models = build_models(settings, embedder, registry)
-    stack.push_async_callback(models.close)
-    await models.start()
-    return Foundations(engine, approvals, bus, models, registry)
+    engines = Engines(settings, embedder, registry)
+    stack.push_async_callback(engines.models.close)
+    await engines.models.start()
+    return Foundations(engine, approvals, bus, engines, policy, catalogue, registry)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, time
 
 from fastapi import FastAPI
 
-from agents.assembly import build_turns
+from agents.assembly import CrewBuilder
+from agents.turns import Turns as TurnsOfAgents
 from conversations.outcomes import announce_in
 from conversations.store import SqlConversationStore
 from gateway.app import GatewayServices, build_app
@@ -22,8 +23,10 @@ from signalbox.wiring.documents import BusDocuments
 from signalbox.wiring.faces import Faces
 from signalbox.wiring.foundations import Foundations
 from signalbox.wiring.health import SystemHealth
+from signalbox.wiring.releases import Releases
 from signalbox.wiring.remotes import remote_specialists
 from toolbus.bus import KernelToolBus
+from toolbus.catalogue import Catalogue
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class System:
     turns: Turns
     bus: KernelToolBus
     keys: ApiKeys
+    conversations: SqlConversationStore
+    releases: Releases
+    catalogue: Catalogue
 
 
 async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack) -> System:
@@ -41,7 +47,10 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     conversations = SqlConversationStore(base.engine)
     remote = await stack.enter_async_context(remote_specialists(settings.a2a))
     clock = clock_of(settings)
-    runner = build_turns(settings.agents, base.models, base.bus, conversations, remote=remote, clock=clock)
+    crews = CrewBuilder(base.bus, remote=remote)
+    releases = Releases(settings, crews, base.engines, base.policy)
+    await releases.open()
+    runner = TurnsOfAgents(conversations, releases, settings.agents, clock=clock)
     stack.push_async_callback(runner.close)
     log = RunLog(base.engine, settings.runs)
     stack.push_async_callback(log.close)
@@ -59,13 +68,13 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
         approvals=base.approvals,
         keys=keys,
         knowledge=documents,
-        health=SystemHealth(base.bus, base.models, settings).check,
+        health=SystemHealth(base.bus, base.engines.models, settings).check,
         metrics=metrics,
     )
     app = build_app(services, limits, routes=faces.routes())
     await stack.enter_async_context(faces.running())
     await base.approvals.resume()
-    return System(app=app, turns=turns, bus=base.bus, keys=keys)
+    return System(app, turns, base.bus, keys, conversations, releases, base.catalogue)
 
 
 def clock_of(settings: Settings) -> Callable[[], datetime]:
