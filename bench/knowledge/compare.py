@@ -37,7 +37,11 @@ class Contest:
         self._peers = peers
         self._folder = folder
         model = ensure_model(models or folder / "models")
-        self._common = {"onnx": str(model.onnx), "tokenizer": str(model.tokenizer)}
+        self._common = {
+            "onnx": str(model.onnx),
+            "tokenizer": str(model.tokenizer),
+            "models": str(model.onnx.parent.resolve()),
+        }
 
     def run(self, system: str, job: dict[str, Any]) -> dict[str, Any]:
         """One system, in a process of its own."""

@@ -35,10 +35,9 @@ def _children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def peak_mb() -> tuple[float, float]:
-    """Largest resident size so far: of this process, and of its largest ended child."""
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_maxrss / 1024, children.ru_maxrss / 1024
+def peak_mb() -> float:
+    """Largest resident size of this process so far. (A child's cannot be told from its parent's before `exec`.)"""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def megabytes(path: Path) -> float:

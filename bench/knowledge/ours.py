@@ -50,7 +50,7 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with tempfile.TemporaryDirectory(prefix="bench-ours-") as temporary:
         data = Path(temporary)
-        (data / "models").symlink_to(Path(job["onnx"]).parent)
+        (data / "models").symlink_to(Path(job["models"]))
         service = await KnowledgeService.open(RetrievalSettings(), data)
         try:
             await service.settled()
@@ -75,7 +75,7 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
         "ingest_s": wall,
         "ingest_cpu_s": cpu,
         "query_cpu_ms": query,
-        "peak_mb": peak_mb()[0],
+        "peak_mb": peak_mb(),
     }
 
 

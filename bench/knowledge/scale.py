@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import structlog
-from sqlalchemy import select
 
+from bench.knowledge.exact import Exact
 from bench.knowledge.measure import Stopwatch, load, megabytes, peak_mb, percentiles
 from bench.knowledge.synthetic import Corpus, HashEmbedder, principal_groups, write_corpus
 from knowledge.ingest import IngestPipeline, IngestReport
 from knowledge.parse.pool import ParserPool
-from knowledge.schema import chunk, document, embedding
 from knowledge.service import KnowledgeService
 from knowledge.settings import ChromaSettings, RetrievalSettings
 from knowledge.sources import FolderSource
@@ -64,8 +63,7 @@ async def fill(settings: RetrievalSettings, data: Path, corpus: Corpus) -> None:
         print(f"integrity job: green={integrity.green} in {watch.wall_s:.1f} s ({watch.cpu_s:.1f} CPU-s)")
     finally:
         await service.close()
-    own_mb, parser_mb = peak_mb()
-    print(f"peak memory: {own_mb:.0f} MB, largest parser {parser_mb:.0f} MB")
+    print(f"peak memory, without the parsers: {peak_mb():.0f} MB")
     folder = data / "knowledge"
     record, chroma = megabytes(folder / "record.db"), megabytes(folder / "chroma")
     print(f"on disk: record and words {record:.0f} MB, Chroma {chroma:.0f} MB", flush=True)
@@ -78,7 +76,7 @@ async def ask(settings: RetrievalSettings, data: Path, corpus: Corpus, groups: l
     try:
         await service.settled()
         print(f"opened and checked in {watch.wall_s:.1f} s ({watch.cpu_s:.1f} CPU-s)")
-        exact = await Exact.read(service)
+        exact = await Exact.read(service, HashEmbedder())
         print("| groups | sets seen | passages seen | CPU-ms p50 / p95 | ms p50 / p95 | recall@10 | recall@100 |")
         print("|---|---|---|---|---|---|---|", flush=True)
         for count in groups:
@@ -92,67 +90,16 @@ async def ask(settings: RetrievalSettings, data: Path, corpus: Corpus, groups: l
                 await service.search(people[number % _PEOPLE], [question], limit=10)
                 cpu.append(1000 * (time.process_time() - burnt))
                 wall.append(1000 * (time.perf_counter() - begun))
-            recalls = await exact.recalls(people, corpus.questions[: queries // 2])
+            ten, hundred = await exact.recalls(people, corpus.questions[: queries // 2])
             fast, slow = percentiles(cpu), percentiles(wall)
             print(
-                f"| {count} | {exact.sets_seen():.0f} | {exact.share_seen():.1%} | {fast[0]:.1f} / {fast[1]:.1f} | "
-                f"{slow[0]:.1f} / {slow[1]:.1f} | {recalls[0]:.4f} | {recalls[1]:.4f} |",
+                f"| {count} | {exact.sets_seen:.0f} | {exact.share_seen:.1%} | {fast[0]:.1f} / {fast[1]:.1f} | "
+                f"{slow[0]:.1f} / {slow[1]:.1f} | {ten:.4f} | {hundred:.4f} |",
                 flush=True,
             )
         print(load())
     finally:
         await service.close()
-
-
-class Exact:
-    """All vectors in memory: what a search without a graph would find."""
-
-    def __init__(self, service: KnowledgeService, names: list[str], sets: np.ndarray, vectors: np.ndarray) -> None:
-        self._service, self._names, self._sets, self._vectors = service, names, sets, vectors
-        self._embedder = HashEmbedder()
-
-    @classmethod
-    async def read(cls, service: KnowledgeService) -> "Exact":
-        query = (
-            select(chunk.c.chunk_id, document.c.aclset, embedding.c.vector)
-            .join(document, document.c.document_id == chunk.c.document_id)
-            .join(embedding, embedding.c.input_sha == chunk.c.input_sha)
-        )
-        async with service._database.read() as connection:
-            rows = (await connection.execute(query)).all()
-        vectors = np.stack([np.frombuffer(row.vector, np.float32) for row in rows])
-        return cls(service, [row.chunk_id for row in rows], np.array([row.aclset for row in rows]), vectors)
-
-    async def visible(self, person: Principal) -> list[int]:
-        from knowledge.store.access import visible_sets
-
-        async with self._service._database.read() as connection:
-            return await visible_sets(connection, person.tenant, person.subjects)
-
-    async def recalls(self, people: list[Principal], questions: list[str]) -> tuple[float, float]:
-        """Mean recall@10 and recall@100 of the dense index under each person's access sets."""
-        self._seen = [await self.visible(person) for person in people]
-        async with self._service._database.read() as connection:
-            alias = await self._service._aliases.find(connection, "default")
-        assert alias is not None
-        tens, hundreds = [], []
-        for number, question in enumerate(questions):
-            sets = self._seen[number % len(people)]
-            vector = (await self._embedder.embed([question]))[0]
-            scores = np.where(np.isin(self._sets, sets), self._vectors @ vector, -2)
-            best = [self._names[at] for at in np.argsort(-scores, kind="stable")[:100] if scores[at] > -2]
-            if not best:
-                continue
-            found = [name for name, _ in await self._service._dense.query(alias.current, vector, sets, None, 100)]
-            tens.append(len(set(best[:10]) & set(found[:10])) / len(best[:10]))
-            hundreds.append(len(set(best) & set(found)) / len(best))
-        return float(np.mean(tens)), float(np.mean(hundreds))
-
-    def sets_seen(self) -> float:
-        return float(np.mean([len(sets) for sets in self._seen]))
-
-    def share_seen(self) -> float:
-        return float(np.mean([np.isin(self._sets, sets).mean() for sets in self._seen]))
 
 
 async def main(passages: int, groups: list[int], queries: int, data: Path) -> None:
