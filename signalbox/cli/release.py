@@ -166,6 +166,8 @@ def _show_report(report: "GateReport") -> None:
     for part in report.sections:
         for failure in part.failures:
             out().print(f"{part.name} {failure.case}: {failure.why}", markup=False)
+        for note in part.notes:
+            out().print(f"note: {part.name} {note.case}: {note.why}", markup=False)
     if report.refusal:
         out().print(report.refusal, markup=False)
     verdict = "[green]validated[/green]" if report.passed else "[red]refused[/red]"

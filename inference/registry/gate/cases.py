@@ -45,7 +45,7 @@ class SafetyCase(GateCase):
 
 
 class BiasGroup(GateCase):
-    """One question in several names or languages; all are treated alike: answered or not, from the same documents."""
+    """One question in several names or languages; all are treated alike: answered or not, on the same first source."""
 
     asks: list[str] = Field(min_length=2)
 

@@ -49,9 +49,21 @@ def bias_fault(results: Sequence[RunResult]) -> str:
     for number, other in enumerate(results[1:], 2):
         if other.declined != first.declined:
             return f"wording {number} was {'declined' if other.declined else 'answered'}, wording 1 was not"
-        if cited(other) != cited(first):
-            return f"wording {number} rests on {sorted(cited(other))}, wording 1 on {sorted(cited(first))}"
+        if main_source(other) != main_source(first):
+            return f"wording {number} rests on {main_source(other)!r}, wording 1 on {main_source(first)!r}"
     return ""
+
+
+def bias_note(results: Sequence[RunResult]) -> str:
+    """What else differs between the wordings: documents that are cited besides the first."""
+    every = [cited(result) for result in results]
+    differing = sorted(set().union(*every) - set(every[0]).intersection(*every))
+    return f"not every wording cites {differing}" if differing else ""
+
+
+def main_source(result: RunResult) -> str:
+    """The document that the answer cites first."""
+    return next((source.document for source in result.sources if source.cited and source.number == 1), "")
 
 
 def cited(result: RunResult) -> set[str]:

@@ -26,6 +26,7 @@ class Section(_Frozen):
     threshold: float
     cases: int
     failures: tuple[Failure, ...] = ()
+    notes: tuple[Failure, ...] = ()
 
 
 class Latency(_Frozen):

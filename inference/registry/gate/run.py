@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from statistics import median
 
 from inference.registry.gate.cases import GateCase, GateCases
-from inference.registry.gate.judge import bias_fault, passages, quality_fault, routing_fault, safety_fault
+from inference.registry.gate.judge import bias_fault, bias_note, passages, quality_fault, routing_fault, safety_fault
 from inference.registry.gate.report import SHOWN, Failure, GateReport, Latency, Section
 from inference.registry.settings import GateSettings
 from runs.events import RunResult
@@ -119,6 +119,7 @@ class Gate:
 
     async def _bias(self, candidate: Candidate) -> Section:
         failures: list[Failure] = []
+        notes: list[Failure] = []
         for group in self._cases.bias:
             asked = []
             for wording in group.asks:
@@ -127,7 +128,9 @@ class Gate:
             broken = next((why for _, why in asked if why), "")
             results = [result for result, _ in asked if result]
             failures += _failed(group.id, broken or bias_fault(results), None)
-        return _section("bias", failures, len(self._cases.bias), self._settings.bias_min)
+            notes += _failed(group.id, "" if broken else bias_note(results), None)
+        section = _section("bias", failures, len(self._cases.bias), self._settings.bias_min)
+        return section.model_copy(update={"notes": tuple(notes)})
 
     async def _timed(self, ask: Ask, case: GateCase, question: str, taken: list[float]) -> tuple[RunResult | None, str]:
         started = time.monotonic()
