@@ -18,6 +18,11 @@ SPECIALIST = Profile(
         "What penalty does the contract set when a supplier delivers late?",
         "Who is responsible for fire safety?",
         "What are the pay bands of mechanics?",
+        "How much may a hotel cost on a business trip?",
+        "How do I report a lost laptop?",
+        "Is there a fee when a customer sends something back?",
+        "What is the warranty on our products?",
+        "Why was the product recalled?",
     ),
     tools=("knowledge__*",),
 )

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from inference.embedded.text import key_stems, sentences
+from inference.embedded.text import key_stems, sentences, stem
 
 _QUESTION_WORD = (
     r"what|what's|how|who|whom|whose|when|where|why|which|is|are|am|was|were|do|does|did|can|could|may|should|must"
@@ -37,6 +37,24 @@ _POLITE = re.compile(
 _ASKS = re.compile(rf"\?\s*$|^\W*(?:{_QUESTION_WORD})\b", re.IGNORECASE)
 
 
+_COMMAND_VERB = re.compile(rf"\b(?P<verb>{ACTION_VERB}|note|give|hand|pass|undo|revert|solve|write)\b", re.IGNORECASE)
+_TEXT_NOUN = (
+    r"poems?|haikus?|stor(?:y|ies)|songs?|jokes?|limericks?|slogans?|essays?|speech(?:es)?|wish(?:es)?|taglines?|toast"
+    r"|lyrics|rap|tweets?|blog|letter|paragraph|verses?|rhymes?|headlines?|ads?|adverts?|sketch|novel|script|names for"
+)
+_COMPOSES = re.compile(
+    r"^(?:\w+ )?(?:write|compose|make up|invent|create|give|tell|think of|come up with)\b"
+    r"(?: (?!.*\bticket)[\w'-]+){0,5}?"
+    rf" (?:{_TEXT_NOUN})\b|^draft\b|^(?:please )?(?:translate|rewrite|rephrase|reword|paraphrase|proofread|shorten"
+    r"|summari[sz]e (?:this|that|it|these|the (?:following|text|above)|your)"
+    r"|(?:make|keep) (?:it|this|that|your (?:\w+ )?(?:answer|reply|text)) (?:\w+ )?(?:shorter|longer|simpler"
+    r"|clearer"
+    r"|friendlier|formal|polite|briefer)"
+    r"|(?:turn|convert|put|format|bring) (?:this|these|it|that|your|the following)\b)",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Intent:
     """One thing asked for; `context` is what the message said around it."""
@@ -63,18 +81,19 @@ def split_intents(message: str, *, limit: int = 6) -> list[Intent]:
     intents: list[Intent] = []
     waiting: list[str] = []
     for sentence in _sentences(message):
-        parts = [clean(each) for each in _SPLIT.split(sentence)]
+        parts = _SPLIT.split(sentence)
         if waiting and not key_stems(sentence) and _ASKS.search(sentence):
             # "What should I do?" says nothing alone: it asks about what was said before.
             intents.append(Intent(sentence, " ".join(waiting)))
             waiting = []
             continue
         for part in _rejoined([part for part in parts if key_stems(part)]):
-            if _ASKS.search(part) or is_request(part):
-                intents.append(Intent(part, " ".join(waiting)))
+            bare = clean(part)
+            if any(_ASKS.search(each) or is_request(each) for each in (part.strip(), bare)):
+                intents.append(Intent(bare, " ".join(waiting)))
                 waiting = []
             else:
-                waiting.append(part)
+                waiting.append(bare)
     if waiting and intents:
         last = intents.pop()
         intents.append(Intent(last.text, f"{last.context} {' '.join(waiting)}".strip()))
@@ -105,11 +124,32 @@ def wants_action(text: str) -> bool:
         rf"\bi (?:want|need) you to {verb}",
         rf"\b(?:please|kindly|go ahead and|let's) (?:also |then )?{verb}",
     )
+    named = (
+        r"^\W*(?:an?\s+)?(?:new|another)\s+[\w-]+\s*[:,–-]\s",
+        r"^\W*(?:please\s+)?(?:comment|note)\s+(?:on|to|for)\s",
+        r"\blet\s+(?!me\b|us\b)\w+(?:\s+\w+){0,2}\s+know\b",
+        r"^\W*(?:please\s+)?(?:make|give|hand over|hand|pass|undo|revert|solve)\s+"
+        r"(?:an?|the|this|that|my|it|ticket|\w+_\w+)\b"
+        r"(?!.*\b(?:list|overview|summary)\b)",
+        r"[,;:.]\s*(?:please\s+)?(?:open|close|assign|reopen|send|cancel)\s+(?:it|them|this)\b",
+    )
+    starts = (*starts, *named)
     asks_back = re.match(r"^\W*(?:how|what|why|when|where|who|which|should|may|am i|do i|can i)\b", text, re.IGNORECASE)
     tells_me = re.match(
         r"^\W*(?:please\s+)?(?:tell|inform|notify|remind|ask|report)\s+me\s+(?!to\b)", text, re.IGNORECASE
     )
     return not asks_back and not tells_me and any(re.search(start, text, re.IGNORECASE) for start in starts)
+
+
+def command_stem(text: str) -> str:
+    """The stem of the verb that orders something; "" where there is none."""
+    found = _COMMAND_VERB.search(text)
+    return stem(found["verb"].lower().replace("-", "")) if found else ""
+
+
+def composes(text: str) -> bool:
+    """Whether the words ask for a text to be made up or worked over: "write a poem", "translate this"."""
+    return bool(_COMPOSES.search(clean(text)))
 
 
 def _sentences(message: str) -> list[str]:

@@ -4,14 +4,19 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from inference.embedded.intents import Intent, clean, split_intents, wants_action
+from inference.embedded.arguments.dates import find_periods
+from inference.embedded.arguments.values import IDENTIFIER, names
+from inference.embedded.intents import Intent, clean, composes, split_intents, wants_action
 from inference.embedded.prompt_reader import Prompt, Turn
 from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.smalltalk import small_talk
+from inference.embedded.telling import telling_stems
 from inference.embedded.text import Rarity, clip, key_stems, sentences
 from inference.embedded.vectors import VectorCache, Vectors
 
@@ -31,6 +36,10 @@ _READS = re.compile(
     r"\b(documents?|polic\w+|handbooks?|manuals?|guides?|procedures?|knowledge|wiki|files?|pages?|passages?"
     r"|e-?mails?|rules?"
     r"|written|text)\b",
+    re.IGNORECASE,
+)
+_TEXTS = re.compile(
+    r"\b(writ(?:es?|ing)|rewrit\w+|summari[sz]\w+|translat\w+|draft\w*|rephras\w+|format\w*|compos\w+|poems?)\b",
     re.IGNORECASE,
 )
 _ASKS_COUNT = re.compile(
@@ -68,12 +77,33 @@ _FOLLOW_UP = re.compile(
 _POINTS_BACK = re.compile(
     r"\b(it|its|that|this|they|them|their|those|these|he|she|him|her|the same|there)\b", re.IGNORECASE
 )
+_PLACED = re.compile(
+    r"\b(?P<led>[Ii]n|[Ff]or|[Aa]t|[Oo]f|[Ff]rom|[Bb]y) (?P<name>[A-ZÀ-Þ][\w'’-]*(?: [A-ZÀ-Þ0-9][\w'’-]*)*)"
+)
+_OF_IT = re.compile(r"\b(?:(?P<own>its|their|his|hers?)|it|they|them|him)\b", re.IGNORECASE)
 _USES_FINDING = re.compile(
     r"\b(it|that|this|them|those|these|the (?:result|results|answer|findings?|summary|number|numbers|list|figures?"
     r"|outcome))\b",
     re.IGNORECASE,
 )
+_ASKS_WHY = re.compile(
+    r"^\W*(?:why|may|should|must|explain|how often (?:is|are|do|must|should)|what counts"
+    r"|what is (?:our|the) (?:rule|policy)"
+    r"|what does .*\b(?:say|mean|state|cover|include)|how (?:do|should|must) (?:i|we|you)"
+    r"|(?:do|can|am) (?:i|we)\b(?! have\b))"
+    r"|\b(?:allowed|entitled|mandatory|polic\w+|procedure|handbook|contract)\b",
+    re.IGNORECASE,
+)
+_ASKS_PERSON = re.compile(
+    r"^\W*who(?:'s|’s| is| are)\b|\b(?:e-?mail|phone|extension|telephone|contact)\b(?: \w+){0,2} (?:of|for)\b",
+    re.IGNORECASE,
+)
+_PEOPLE = frozenset({"person", "peopl", "colleagu", "directori", "staff", "contact"})
 _MARGIN = 0.1
+_MARGIN_OF_DOUBT = 0.45
+"""How far the figures may be ahead of the documents, or behind, before one of them alone is asked."""
+_SURE = 0.75
+"""A likeness with a specialist's own example that leaves no doubt."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +139,7 @@ class Router:
             return Routing(reply=reply or "What would you like to know?")
         if not profiles:
             return Routing(reply="No specialist is available for this at the moment.")
-        intents = _intents(rewrite(message, prompt.history))
+        intents = _intents(rewrite(message, prompt.history, prompt.now))
         texts = [clip(intent.whole, 600) for intent in intents]
         samples = [sample for profile in profiles for sample in profile.samples]
         vectors = await self._vectors.embed([*texts, *samples])
@@ -127,14 +157,15 @@ class _Profile:
         self.has_tools = bool(item.get("tools"))
         tools = [_tool_text(tool) for tool in item.get("tools") or ()]
         self.samples = [text for text in (*sentences(self.description), *self.examples, *tools) if text] or [self.name]
-        self.words = key_stems(" ".join((self.name, self.description, *self.examples, *tools)))
+        self.words = frozenset(key_stems(" ".join((self.name, self.description, *self.examples, *tools))))
+        self.objects = {each for tool in tools for each in key_stems(tool.split(":")[0])[1:]}
         own = f"{self.name} {self.description} {' '.join(tools)}"
-        counts = [len(pattern.findall(own)) for pattern in (_ACTS, _COUNTS, _READS)]
+        counts = [len(pattern.findall(own)) for pattern in (_ACTS, _COUNTS, _READS, _TEXTS)]
         whole = sum(counts) or 1
-        self.acts, self.counts, self.reads = (count / whole for count in counts)
+        self.acts, self.counts, self.reads, self.texts = (count / whole for count in counts)
 
 
-def rewrite(message: str, history: Sequence[Turn]) -> str:
+def rewrite(message: str, history: Sequence[Turn], today: date) -> str:
     """A follow-up made whole with the question before it; other messages unchanged."""
     earlier = [turn.text for turn in history if turn.role == "user" and turn.text.strip()]
     if not earlier or wants_action(message):
@@ -142,16 +173,57 @@ def rewrite(message: str, history: Sequence[Turn]) -> str:
     bare = clean(message)
     own = key_stems(bare)
     short = len(own) <= 3
-    if not (_FOLLOW_UP.search(message) and len(own) <= 6) and not (short and _POINTS_BACK.search(bare)):
+    says_nothing = not telling_stems(bare, today)
+    goes_on = bool(_FOLLOW_UP.search(message)) and len(own) <= 6
+    if not (says_nothing or goes_on or (short and _POINTS_BACK.search(bare))):
         return message
     addition = re.sub(
         r"^\W*(?:(?:and|but|also|then|ok|now|only|just|what about|how about|same (?:for|in))\s+)+", "", bare, flags=re.I
     )
-    return f"{addition.rstrip('?. ')}: {earlier[-1].strip()}" if addition else earlier[-1]
+    addition, before = addition.rstrip("?. "), earlier[-1].strip()
+    return _put_in(addition, before, today) or (f"{addition}: {before}" if addition else before)
+
+
+def _put_in(addition: str, before: str, today: date) -> str | None:
+    """The question before with its place, name or period exchanged for the one in `addition`; None where none fits."""
+    now, then = find_periods(addition, today), find_periods(before, today)
+    if len(now) == 1 and not key_stems(_without(addition, now[0].at)):
+        if len(then) != 1:
+            return None if then else f"{before.rstrip('?. ')} {addition}?"
+        start, end = then[0].at
+        return f"{before[:start]}{addition[now[0].at[0] : now[0].at[1]]}{before[end:]}"
+    place = _PLACED.fullmatch(addition)
+    if place is None:
+        return None
+    held = [match for match in _PLACED.finditer(before) if match["led"].lower() == place["led"].lower()]
+    if not held:
+        if place["led"].lower() not in ("in", "at"):
+            return None
+        return f"{before.rstrip('?. ')} {addition}?"
+    start, end = held[-1].span("name")
+    return f"{before[:start]}{place['name']}{before[end:]}"
+
+
+def _without(text: str, span: tuple[int, int]) -> str:
+    return f"{text[: span[0]]} {text[span[1] :]}"
 
 
 def _intents(message: str) -> list[Intent]:
-    return split_intents(message, limit=6)
+    """The parts of a message, each to be understood alone: "its" in a later part is the name of an earlier one."""
+    intents: list[Intent] = []
+    named = ""
+    for intent in split_intents(message, limit=6):
+        found = [name for name, _ in names(f"… {intent.whole}")]
+        if found or not named or wants_action(intent.text):
+            intents.append(intent)
+        else:
+            intents.append(Intent(_OF_IT.sub(partial(_spelled_out, named), intent.text, count=1), intent.context))
+        named = found[-1] if found else named
+    return intents
+
+
+def _spelled_out(name: str, pronoun: re.Match[str]) -> str:
+    return f"{name}’s" if pronoun["own"] else name
 
 
 def _routes(intents: list[Intent], profiles: list[_Profile], vectors: Vectors) -> Routing:
@@ -159,35 +231,76 @@ def _routes(intents: list[Intent], profiles: list[_Profile], vectors: Vectors) -
     rarity = Rarity([set(profile.words) for profile in profiles])
     routes: list[Route] = []
     for intent, vector in zip(intents, asked, strict=True):
-        scores = _scores(intent, vector, held, profiles, rarity)
-        order = np.argsort(-scores, kind="stable")
-        action = wants_action(intent.text)
-        names = [profiles[int(order[0])].name]
-        if not action and len(order) > 1 and scores[order[0]] - scores[order[1]] < _MARGIN:
-            second = profiles[int(order[1])]
-            if second.acts < 0.5 and second.has_tools:
-                names.append(second.name)
-        routes.append(Route(intent.whole, tuple(names), action))
+        scores, likeness = _scores(intent, vector, held, profiles, rarity)
+        action = wants_action(intent.text) and not composes(intent.text)
+        names = _chosen(intent, profiles, scores, likeness, action=action)
+        routes.append(Route(intent.whole, names, action))
     return Routing(tuple(_joined(routes)))
 
 
-def _scores(intent: Intent, vector: Vectors, held: Vectors, profiles: list[_Profile], rarity: Rarity) -> Vectors:
+def _chosen(
+    intent: Intent, profiles: Sequence[_Profile], scores: Vectors, likeness: Vectors, *, action: bool
+) -> tuple[str, ...]:
+    """The best specialist; with it those that may know as well: who has nothing to say about it declines."""
+    order = [int(at) for at in np.argsort(-scores, kind="stable")]
+    best = profiles[order[0]]
+    names = [best.name]
+    if action or composes(intent.text) or best.texts > 0.5:
+        return tuple(names)
+    if best.counts > 0.5 and _ASKS_WHY.search(intent.text):
+        readers = [profile for profile in profiles if profile.reads > 0.5 and profile.up]
+        if readers:
+            return (max(readers, key=lambda profile: float(scores[profiles.index(profile)])).name,)
+    sure = best.counts > 0.5 and likeness[order[0]] >= _SURE and not _ASKS_RULE.search(intent.text)
+    for at in order[1:]:
+        other = profiles[at]
+        if other.texts > 0.5 or not other.up:
+            continue
+        if float(scores[order[0]] - scores[at]) < _margin(intent, best, other, sure=sure):
+            names.append(other.name)
+    return tuple(names[:3])
+
+
+def _margin(intent: Intent, best: _Profile, other: _Profile, *, sure: bool) -> float:
+    """How far another may be behind the best and still be asked as well; 0 when it is not."""
+    wanted = set(key_stems(intent.text))
+    if _ASKS_PERSON.search(intent.text) and other.has_tools and other.words & _PEOPLE:
+        return _MARGIN_OF_DOUBT * 2
+    if other.acts > 0.5:
+        if not (other.has_tools and (IDENTIFIER.search(intent.text) or wanted & other.objects)):
+            return 0.0
+        return _MARGIN_OF_DOUBT
+    if best.acts > 0.5:
+        return _MARGIN if wanted & best.objects else _MARGIN_OF_DOUBT
+    if other.counts > 0.5:
+        return 0.0 if _ASKS_WHY.search(intent.text) else _MARGIN_OF_DOUBT
+    return 0.0 if sure else _MARGIN_OF_DOUBT
+
+
+def _scores(
+    intent: Intent, vector: Vectors, held: Vectors, profiles: list[_Profile], rarity: Rarity
+) -> tuple[Vectors, Vectors]:
+    """How well each specialist fits, and how like its closest words are."""
     text = intent.whole
     wanted = key_stems(text)
-    action = wants_action(intent.text)
+    composing = composes(intent.text)
+    action = wants_action(intent.text) and not composing
     count = bool(_ASKS_COUNT.search(text)) * 0.5 + bool(_ASKS_PERIOD.search(text)) * 0.5
     rule = bool(_ASKS_RULE.search(text))
     scores = np.zeros(len(profiles), dtype=np.float32)
+    likeness = np.zeros(len(profiles), dtype=np.float32)
     at = 0
     for index, profile in enumerate(profiles):
         cosines = held[at : at + len(profile.samples)] @ vector
         at += len(profile.samples)
+        likeness[index] = cosines.max()
         meaning = 0.7 * float(cosines.max()) + 0.3 * float(np.sort(cosines)[-3:].mean())
         words = rarity.overlap(wanted, profile.words)
         kind = (0.5 if action else -0.7 if _ASKS_HOW.search(intent.text) else -0.25) * profile.acts
         kind += (0.35 * count - 0.2 * rule) * profile.counts + (0.3 * rule - 0.15 * count) * profile.reads
+        kind += (1.0 if composing else -0.35) * profile.texts
         scores[index] = meaning + 0.3 * words + kind - (0.0 if profile.up else 0.3)
-    return scores
+    return scores, likeness
 
 
 def _joined(routes: list[Route]) -> list[Route]:

@@ -22,6 +22,8 @@ class Offer:
     beside: Mapping[str, Any] = field(default_factory=dict)
     variant: str = ""
     examples: tuple[str, ...] = ()
+    about: str = ""
+    """What the tool itself says, where `description` is a variant's."""
 
     @property
     def label(self) -> str:
@@ -115,7 +117,7 @@ def _variants(tool: str, description: str, root: dict[str, Any]) -> Iterator[Off
         said = str(member.get("description") or member.get("title") or "")
         variant = " ".join(str(value) for value in fixed.values())
         asked = tuple(str(each) for each in member.get("examples", ()) if isinstance(each, str))
-        yield Offer(tool, said or description, member, (name,) if name else (), {}, variant, asked)
+        yield Offer(tool, said or description, member, (name,) if name else (), {}, variant, asked, description)
 
 
 def _at(root: Mapping[str, Any], reference: str) -> Any:

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from inference.embedded.arguments import texts
 from inference.embedded.arguments.filler import Filled, Words, fill
-from inference.embedded.intents import ACTION_VERB, Intent, clean, split_intents, wants_action
+from inference.embedded.intents import ACTION_VERB, Intent, clean, command_stem, split_intents, wants_action
 from inference.embedded.schemas import Offer, parameter_words
 from inference.embedded.settings import EmbeddedSettings
-from inference.embedded.text import Rarity, clip, key_stems, sentences
+from inference.embedded.telling import telling_stems
+from inference.embedded.text import Rarity, clip, key_stems, sentences, stems
 from inference.embedded.vectors import VectorCache, Vectors
 
 _WRITE = re.compile(
@@ -27,7 +29,14 @@ _READ = re.compile(
 )
 SEARCH_LIMIT = 8
 _NO_FIT = 0.15
+_FITS = 0.7
+"""What one of many closed variants must reach, where question and variant are wholly spelled out; less is a guess."""
+_FITS_UNSHOWN = 0.3
+"""The same for a variant that gives no examples of what to ask."""
+_COVERS = 0.34
+"""Share of the question that such a variant must know: one that speaks of other things declines."""
 _MAX_EXAMPLES = 6
+_RECIPIENT = frozenset({"to", "recipient", "recipients", "email", "address", "attendees"})
 _NEARLY = 0.25
 _SEARCH = re.compile(r"search|find|query|look ?up|retrieve", re.IGNORECASE)
 
@@ -53,6 +62,7 @@ class _Ranked:
     offer: Offer
     score: float
     filled: Filled
+    covered: float = 1.0
 
 
 class ToolChooser:
@@ -89,7 +99,7 @@ class ToolChooser:
         for at, intent in enumerate(matching.intents):
             words = Words(intent.whole, matching.today, matching.likes.of(at), matching.found)
             best = _best(self._rank(intent, matching.offers, matching.meaning[at], rarity, words))
-            if best is None or (best.score < _NO_FIT and not matching.must):
+            if best is None or (not matching.must and not _fits(best)):
                 continue
             if best.filled.missing:
                 asks.append(ask_for(best.offer, best.filled.missing))
@@ -102,20 +112,28 @@ class ToolChooser:
     def _rank(
         self, intent: Intent, offers: Sequence[Offer], meaning: Any, rarity: Rarity, words: Words
     ) -> list[_Ranked]:
-        wanted = key_stems(intent.text)
+        wanted = telling_stems(intent.text, words.today) or key_stems(intent.text)
         action = wants_action(intent.text)
+        tells = action and texts.told(intent.text)
+        verb = command_stem(intent.text) if action else ""
         ranked: list[_Ranked] = []
         for offer, cosine in zip(offers, meaning, strict=True):
             writes = is_write(offer)
             if writes and not action:
                 continue
-            named = rarity.overlap(wanted, key_stems(offer.label))
-            said = rarity.overlap(wanted, key_stems(_text(offer)))
-            score = float(cosine) + 0.4 * said + 0.5 * named + (0.25 if action and writes else 0.0)
+            own = key_stems(_text(offer))
+            receives = bool(tells and _RECIPIENT & set(offer.schema.get("properties", {})))
+            label = key_stems(offer.label)
+            named = rarity.overlap(wanted, label)
             filled = fill(offer.schema, words)
+            covered = rarity.overlap(wanted, {*own, *key_stems(offer.about), *_value_stems(offer, filled)})
+            score = float(cosine) + 0.4 * covered + 0.5 * named + (0.25 if action and writes else 0.0)
             score += 0.05 * min(filled.named, 3) - 0.1 * len(filled.missing)
             score += 0.45 if filled.by_id else 0.0
-            ranked.append(_Ranked(offer, score, filled))
+            if writes:
+                score += 0.3 if verb in label[:1] else 0.2 if verb in own else -0.1
+                score += 0.4 if receives else 0.0
+            ranked.append(_Ranked(offer, score, filled, covered))
         return sorted(ranked, key=lambda each: -each.score)
 
 
@@ -138,6 +156,22 @@ def _best(ranked: Sequence[_Ranked]) -> _Ranked | None:
         return None
     complete = next((each for each in ranked if not each.filled.missing), ranked[0])
     return complete if ranked[0].score - complete.score <= _NEARLY else ranked[0]
+
+
+def _fits(best: _Ranked) -> bool:
+    """Whether the best offer serves the question, or is only the least unlike of many."""
+    if best.filled.by_id:
+        return True
+    if best.offer.variant:
+        return best.score >= _FITS and best.covered >= _COVERS if best.offer.examples else best.score >= _FITS_UNSHOWN
+    return best.score >= _NO_FIT and (is_search(best.offer) or is_write(best.offer) or best.covered > 0)
+
+
+def _value_stems(offer: Offer, filled: Filled) -> set[str]:
+    """Stems of the closed values that were found in the words: they are understood, whatever they are."""
+    properties = offer.schema.get("properties", {})
+    closed = [str(value) for name, value in filled.arguments.items() if "enum" in properties.get(name, {})]
+    return set(stems(" ".join(closed).replace("_", " ")))
 
 
 class _Likes:

@@ -37,6 +37,12 @@ _ISO_DATE = re.compile(r"\d{4}-\d{2}(-\d{2})?")
 _FROM_NAME = re.compile(r"(^|_)(origin|from|source|departure|start)(_|$)")
 _TO_NAME = re.compile(r"(^|_)(destination|to|target|arrival|end)(_|$)")
 _SIDE_STEMS = frozenset({"after", "befor", "start", "end", "id", "type", "date"})
+_WHO = re.compile(
+    r"^\W*who(?:'s|’s| is| are| was)\s+(?:(?:the|our|my)\s+)?(?P<who>.+)$"
+    r"|\b(?:e-?mail(?: address)?|extension|phone(?: \w+)?|number|address|manager|role|desk) (?:of|for)"
+    r" (?:(?:the|our|my)\s+)?(?P<of>.+)$",
+    re.IGNORECASE,
+)
 _COUNT_NAME = re.compile(r"(^|_)(limit|top|count|max_?results|n|size|page_size|number_of_results|k)(_|$)")
 
 
@@ -235,11 +241,14 @@ def _shaped(name: str, part: Mapping[str, Any], words: Words) -> str | None:
         found = re.search(rf"(?<![\w-]){shape}(?![\w-])", words.text, re.IGNORECASE)
         if found:
             return found.group()
+    lettered = bool(examples) and all(re.search(r"[A-Za-z]", example) for example in examples)
     numbered = re.search(
         rf"\b{_ID_TAIL.sub('', name)}\s*(?:no\.?|number|nr\.?|#)?\s*#?(\d+)\b", words.text, re.IGNORECASE
     )
     if _ID_NAME.search(name) and numbered:
         return numbered.group(1)
+    if lettered and _ID_NAME.search(name):
+        return None  # what has another shape is the id of something else
     if _ID_NAME.search(name) and words.ids:
         stemmed = set(key_stems(name.replace("_", " ")))
         near = [text for text, at in words.ids if stemmed & set(key_stems(words.text[max(0, at[0] - 25) : at[0]]))]
@@ -258,10 +267,12 @@ def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) ->
         named = values.after(
             "to|for|with|assigned to|assign|notify|tell|ask|message|email|e-mail|invite|from|by|is|named", text
         )
-        people = [found for found, _ in values.names(text)]
+        people = [found for found, at in values.names(text) if _could_be_meant(found, text[: at[0]], must=must)]
         chosen = (
             named if named and (named in people or named[0].isupper() or named[0] == "@") else (people or [None])[0]
         )
+        if post := _WHO.search(text) if must else None:
+            return (post["who"] or post["of"]).strip(" ?.!")
         if chosen or not texts.TITLE.search(name):
             return chosen.lstrip("@") if chosen else (named if must and named and named[0] != "t" else None)
     if _PLACE_NAME.search(name):
@@ -271,7 +282,7 @@ def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) ->
         place = values.after(led, text)
         used = set(map(str, done.values()))
         places = [found for found, _ in values.names(text) if found not in used]
-        return place if place and place[0].isupper() else (places or [None])[0]
+        return place if place and place[0].isupper() else places[0] if places and must else None
     if words.found and texts.POINTS_BACK.search(text) and (texts.TITLE.search(name) or texts.BODY.search(name)):
         return words.found if texts.BODY.search(name) else texts.title_text(words.found)
     if texts.TITLE.search(name):
@@ -288,6 +299,13 @@ def _written(name: str, words: Words, done: Mapping[str, Any], *, must: bool) ->
         rf"\b{re.escape(name.replace('_', ' '))}\s*(?:is|=|:|of|to|as)?\s+(?P<v>[\w@./+-]+)", text, re.I
     )
     return named_value["v"] if named_value and (must or len(name) > 3) else None
+
+
+def _could_be_meant(found: str, before: str, *, must: bool) -> bool:
+    """Whether a capitalised name may be the person that a parameter wants: not an id, not what a search is about."""
+    if re.search(r"\d", found):
+        return False
+    return must or not re.search(r"\b(?:about|on|regarding|concerning|in|at)\s+(?:the\s+)?$", before)
 
 
 def _led(name: str) -> str:

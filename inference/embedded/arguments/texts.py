@@ -45,16 +45,31 @@ _SAID = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _BECAUSE = re.compile(r"\bbecause(?: of)?\s+(?P<said>.+)$", re.IGNORECASE | re.DOTALL)
+_NAMED = r"[A-ZÀ-Þ][\w'’-]*(?:\s+(?:(?:de|van|von|der|da|of)\s+)?[A-ZÀ-Þ][\w'’-]*)*"
+_TOLD = re.compile(
+    r"\b(?:[Tt]ell|[Ii]nform|[Nn]otify|[Rr]emind|[Ll]et|[Aa]sk|[Mm]essage|[Ee]-?mail|[Ww]rite to|[Tt]ext|[Pp]ing)\s+"
+    rf"(?:the\s+)?(?:[\w.+-]+@[\w.-]+\w|{_NAMED}|[a-z][\w-]*(?=\s+(?:that|know|to)\b))"
+    r"\s*[,:]?\s*(?:and\s+(?:ask|tell)\s+(?:him|her|them)\s+)?(?:know\s+)?(?:that\s+|about\s+|[:,]\s*)?"
+    r"(?P<said>\S+\s+\S.*)$",
+    re.DOTALL,
+)
+_AFTER_COLON = re.compile(r"^[^:\n]{0,60}(?<!https)(?<!http):\s+(?P<said>\S.+)$", re.DOTALL)
+_AFTER_COMMA = re.compile(
+    r"^\W*(?:[\w'’-]+\s+){1,7}?(?:ticket|case|request|issue|task)\s*[,–-]\s+(?P<said>\S+\s+\S.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
 _THAT = re.compile(
     r"\bthat\s+(?P<said>(?:the|we|i|our|my|it|there|all|this|a|an|he|she|they)\b.+)$", re.IGNORECASE | re.DOTALL
 )
 _TRAIL = re.compile(
-    r"[\s,;]*(?:\b(?:with|at|and (?:set|give) it|as) (?:an? |the )?(?:\w+ )?priority(?: \w+)?|\bwith \w+ priority"
-    r"|,? ?\b(?:and )?(?:assign|assigned|send|due|priority|label|labelled|cc)\b(?:\s+(?:it|this|them))?(?:\s+(?:to"
-    r"|for|by|on))?\b.*"
-    r"|\bplease|\bthanks)\W*$",
+    r"(?:[\s,;]*\b(?:with|at|and (?:set|give) it|as) (?:an? |the )?(?:\w+ )?priority(?: \w+)?"
+    r"|[\s,;]*\bwith \w+ priority"
+    r"|(?:\s*[,;]\s*(?:and )?|\s+and )(?:assign|assigned|send|due|priority|label|labelled|cc)\b"
+    r"(?:\s+(?:it|this|them))?(?:\s+(?:to|for|by|on))?\b.*"
+    r"|[\s,;]*\b(?:please|thanks|thank you)|\s*[,–-]\s*(?:very )?(?:urgent|asap))\W*$",
     re.IGNORECASE | re.DOTALL,
 )
+MAX_TITLE_CHARS = 80
 
 
 def query_text(wish: str) -> str:
@@ -79,11 +94,12 @@ def title_text(wish: str) -> str:
     wish = _statement(wish)
     quotes = quoted(wish)
     if quotes:
-        return clip(quotes[0][0], 120)
+        return clip(quotes[0][0], MAX_TITLE_CHARS)
+    clause = _AFTER_COLON.match(wish) or _AFTER_COMMA.match(wish) or _TOLD.search(wish)
     topic = _TOPIC.search(wish)
     said = _SAID.search(wish) or _THAT.search(wish)
-    picked = (topic["topic"] if topic else None) or (_said(said) if said else None) or _rest(wish)
-    return clip(_tidy(_TRAIL.sub("", _first_sentence(picked)) or picked), 120)
+    picked = clause["said"] if clause else topic["topic"] if topic else _said(said) if said else _rest(wish)
+    return clip(_tidy(_TRAIL.sub("", _first_sentence(picked)) or picked), MAX_TITLE_CHARS)
 
 
 def body_text(wish: str, *, beside: str = "") -> str:
@@ -92,11 +108,19 @@ def body_text(wish: str, *, beside: str = "") -> str:
     quotes = [text for text, _ in quoted(wish) if text != beside]
     if quotes:
         return quotes[-1]
-    said = _SAID.search(wish) or _THAT.search(wish)
+    if beside and quoted(wish):
+        return _tidy(clean(wish))
+    said = _AFTER_COLON.match(wish) or _AFTER_COMMA.match(wish) or _TOLD.search(wish)
+    said = said or _SAID.search(wish) or _THAT.search(wish)
     if said:
         return _tidy(_said(said))
     topic = _TOPIC.search(wish)
     return _tidy(topic["topic"]) if topic else _tidy(clean(wish))
+
+
+def told(wish: str) -> bool:
+    """Whether the words say what to tell to whom."""
+    return bool(_TOLD.search(wish))
 
 
 def lists_only(wish: str) -> bool:
