@@ -101,6 +101,7 @@ def test_any_order_of_keys_has_one_effect_for_each(
     asyncio.run(run())
 
 
+@pytest.mark.timeout(60)  # it starts two processes
 async def test_two_processes_and_one_key_have_one_effect(call: Call, settings: DeskSettings):
     async def through_a_process() -> dict[str, Any]:
         async with Client(parameters(settings)) as client:
