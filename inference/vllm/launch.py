@@ -137,7 +137,8 @@ class VllmServer:
         if process is None or process.returncode is not None:
             self._end_group()
             return
-        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it ended, and the loop has not heard of it yet
+            os.killpg(process.pid, signal.SIGTERM)
         try:
             await asyncio.wait_for(process.wait(), self._launch.stop_timeout_s)
         except TimeoutError:

@@ -19,6 +19,7 @@ from inference.vllm.metrics import ServerMetrics, fetch_metrics
 from signalbox.cli.console import err, out
 from signalbox.errors import UpstreamDown, UserFault
 from signalbox.settings import load_settings
+from signalbox.telemetry import configure_logging
 
 _HOW = {
     "requests": "requests answered",
@@ -38,7 +39,9 @@ _HOW = {
 
 def bench(shape: LoadShape, *, as_json: bool) -> int:
     """Measure and print; 1 when a request failed."""
-    settings = load_settings().inference
+    loaded = load_settings()
+    configure_logging("ERROR", loaded.log.format)  # failures are counted in the report
+    settings = loaded.inference
     if settings.for_purpose("direct").model == EMBEDDED:
         raise UserFault("`direct` is served by the embedded engine.", hint="Set inference.base_url to a model server.")
     report, prefix_hit_share = asyncio.run(_measure(settings, shape))

@@ -19,6 +19,7 @@ from inference.vllm.serving_profile import Profile, find_profile
 from signalbox.cli.console import err
 from signalbox.errors import UserFault
 from signalbox.settings import load_settings
+from signalbox.telemetry import configure_logging
 
 _INSTALLED_BY_MAKE = Path(".venv-vllm/bin/vllm")
 _LINE_EVERY_S = 10
@@ -40,7 +41,9 @@ class Serving:
 def serve(asked: Serving) -> None:
     """Run until Ctrl-C or SIGTERM; raises where vLLM does not even start."""
     settings = load_settings()
+    configure_logging(settings.log.level, settings.log.format)
     profile = find_profile(asked.profile)
+    _check_model(asked.model)
     launch = Launch(
         command=asked.command or _command(),
         profile=profile,
@@ -132,6 +135,12 @@ def _command() -> Path:
         "There is no `vllm` in the path.",
         hint="Install it in an environment of its own and name its command by --command; for a CPU: `make vllm`.",
     )
+
+
+def _check_model(model: str) -> None:
+    # A name such as `Qwen/Qwen3-8B` is looked up in vLLM's own cache; a path must be there.
+    if model.startswith(("/", ".", "~")) and not (Path(model).expanduser() / "config.json").exists():
+        raise UserFault(f"There is no model in {model!r}: it has no config.json.", hint="Give the model's folder.")
 
 
 def _key(file: Path | None) -> SecretStr | None:

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 
 from prometheus_client import CollectorRegistry
 from rich.markup import escape
-from rich.table import Table
 
 from inference.backends.fleet import Fleet
 from inference.settings import InferenceSettings
@@ -14,6 +13,7 @@ from inference.telemetry import InferenceMetrics
 from inference.vllm.metrics import ServerMetrics, fetch_metrics
 from signalbox.cli.console import out
 from signalbox.settings import load_settings
+from signalbox.telemetry import configure_logging
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class BackendStatus:
 
 def status(*, as_json: bool) -> int:
     """Print every backend; 1 when one is not up."""
-    settings = load_settings().inference
+    loaded = load_settings()
+    configure_logging("ERROR", loaded.log.format)  # what is down is said below
+    settings = loaded.inference
     found = asyncio.run(_ask(settings)) if settings.all_backends() else []
     if as_json:
         out().print(json.dumps([asdict(backend) for backend in found], indent=2), markup=False)
@@ -67,14 +69,16 @@ async def _figures(fleet: Fleet, label: str, settings: InferenceSettings) -> Ser
 
 
 def _print(found: list[BackendStatus]) -> None:
-    table = Table("backend", "state", "models", "running", "waiting", "cache used", "prefix hits", box=None)
     for backend in found:
         colour = "green" if backend.state == "up" else "red"
-        figures = ["–"] * 4
+        parts = [f"[{colour}]{escape(backend.state)}[/{colour}]"]
+        if backend.models:
+            parts.append(escape(", ".join(backend.models)))
         if metrics := backend.metrics:
-            queried = metrics.prefix_queried_tokens
-            hits = f"{metrics.prefix_hit_tokens / queried:.0%}" if queried else "–"
-            figures = [str(metrics.running), str(metrics.waiting), f"{metrics.cache_used_share:.0%}", hits]
-        state = f"[{colour}]{escape(backend.state)}[/{colour}]"
-        table.add_row(escape(f"{backend.name} {backend.url}"), state, escape(", ".join(backend.models)), *figures)
-    out().print(table)
+            parts.append(f"{metrics.running} running, {metrics.waiting} waiting")
+            parts.append(f"cache {metrics.cache_used_share:.0%} used")
+            if metrics.prefix_queried_tokens:
+                parts.append(f"prefix hits {metrics.prefix_hit_tokens / metrics.prefix_queried_tokens:.0%}")
+        out().print(f"[bold]{escape(backend.name)}[/bold]  {' · '.join(parts)}")
+        if backend.url != backend.name:
+            out().print(f"[dim]  {escape(backend.url)}[/dim]")

@@ -57,10 +57,12 @@ def free_port() -> int:
 def make_launch(command: Path, tiny_model: Path) -> Serve:
     """What starts the tiny model by the CI profile, with more arguments where a test needs them."""
 
+    profile = find_profile("ci")
+
     def make(*extra: str, **options: object) -> Launch:
         return Launch(
             command,
-            find_profile("ci"),
+            profile,
             str(tiny_model),
             free_port(),
             extra=extra,
