@@ -29,7 +29,7 @@ from inference.embedded.structured import dumps, fill_schema, is_plan, plan_of, 
 from inference.embedded.text import STOPWORDS, sentences
 from inference.embedded.text import words as words_of
 from inference.embedded.tokens import count_tokens
-from inference.embedded.toolchoice import Call, is_search
+from inference.embedded.toolchoice import Call, is_search, is_write
 from runs.events import TokenUsage
 
 ENGINE = "embedded"
@@ -176,7 +176,7 @@ class EmbeddedClient(ChatCompletionClient):
         choice = await self._engine.tools.choose(prompt.wish, offers, prompt.now, must=must, found=found)
         if choice.calls:
             return _Reply([_function_call(call) for call in choice.calls])
-        searches = [offer for offer in offers if is_search(offer)]
+        searches = [] if any(is_write(offer) for offer in offers) else [offer for offer in offers if is_search(offer)]
         if not choice.reply and searches:
             fallback = await self._engine.tools.choose(prompt.wish, searches[:1], prompt.now, must=True)
             if fallback.calls:

@@ -235,7 +235,7 @@ def _routes(intents: list[Intent], profiles: list[_Profile], vectors: Vectors) -
         action = wants_action(intent.text) and not composes(intent.text)
         names = _chosen(intent, profiles, scores, likeness, action=action)
         routes.append(Route(intent.whole, names, action))
-    return Routing(tuple(_joined(routes)))
+    return Routing(tuple(_joined(_without_doubles(routes))))
 
 
 def _chosen(
@@ -254,7 +254,7 @@ def _chosen(
     sure = best.counts > 0.5 and likeness[order[0]] >= _SURE and not _ASKS_RULE.search(intent.text)
     for at in order[1:]:
         other = profiles[at]
-        if other.texts > 0.5 or not other.up:
+        if other.texts > 0.5 or not other.up or (best.counts > 0.5 and _ASKS_PERSON.search(intent.text)):
             continue
         if float(scores[order[0]] - scores[at]) < _margin(intent, best, other, sure=sure):
             names.append(other.name)
@@ -264,8 +264,8 @@ def _chosen(
 def _margin(intent: Intent, best: _Profile, other: _Profile, *, sure: bool) -> float:
     """How far another may be behind the best and still be asked as well; 0 when it is not."""
     wanted = set(key_stems(intent.text))
-    if _ASKS_PERSON.search(intent.text) and other.has_tools and other.words & _PEOPLE:
-        return _MARGIN_OF_DOUBT * 2
+    if _ASKS_PERSON.search(intent.text) and (best.reads > 0.5 or not best.words & _PEOPLE):
+        return _MARGIN_OF_DOUBT * 2 if other.has_tools and other.words & _PEOPLE and other.reads < 0.5 else 0.0
     if other.acts > 0.5:
         if not (other.has_tools and (IDENTIFIER.search(intent.text) or wanted & other.objects)):
             return 0.0
@@ -301,6 +301,21 @@ def _scores(
         kind += (1.0 if composing else -0.35) * profile.texts
         scores[index] = meaning + 0.3 * words + kind - (0.0 if profile.up else 0.3)
     return scores, likeness
+
+
+def _without_doubles(routes: list[Route]) -> list[Route]:
+    """Who has a part of the message to itself is not asked about another's part as well."""
+    first = [route.specialists[0] for route in routes if not route.is_action]
+    if len(set(first)) < 2:
+        return routes
+    return [
+        Route(
+            route.task,
+            (route.specialists[0], *(each for each in route.specialists[1:] if each not in first)),
+            route.is_action,
+        )
+        for route in routes
+    ]
 
 
 def _joined(routes: list[Route]) -> list[Route]:
