@@ -108,6 +108,8 @@ class Turns:
             await asyncio.wait([run.job], timeout=self._settings.lookup_timeout_s)
             return
         await wind_down(run.turn.token if run.turn else CancellationToken(), run.job, self._settings.stop_grace_s)
+        if run.job.done() and not run.job.cancelled():
+            return  # it was through before it noticed, and has recorded itself
         _log.info("run.cancelled", run_id=run.request.run_id, reason=run.reason)
         if run.turn is not None:
             await self._record(run.turn, self._result(run, run.turn).model_copy(update={"cancelled": True}))

@@ -52,15 +52,8 @@ async def open_turn(
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         answered = 0
-
-        async def check() -> None:
-            await audit.close()
-            seen = verify(folder / "audit.jsonl")
-            assert seen.intact
-            assert seen.records == answered * len(shape.steps) * tools, (seen, answered)
-
         audit = AuditLog(folder / "audit.jsonl")
-        stack.push_async_callback(check)
+        stack.push_async_callback(audit.close)
         bus = await KernelToolBus.open(
             [],
             policy=ToolPolicy([READ]),
@@ -78,20 +71,23 @@ async def open_turn(
             stack.push_async_callback(engine.dispose)
             await migrate(engine)
             conversations = SqlConversationStore(engine)
-        # In SQLite, 256 first questions of the same moment queue up for its one writer: let them.
-        settings = AgentsSettings(lookup_timeout_s=60)
-        turns = build_turns(settings, ShapedModels(shape, tools=tools), bus, conversations)
+        turns = build_turns(AgentsSettings(), ShapedModels(shape, tools=tools), bus, conversations)
         stack.push_async_callback(turns.close)
 
         async def turn() -> str:
             nonlocal answered
             request = TurnRequest(principal=PERSON, text="How much leave?", run_id=new_run_id(), surface="openai")
+            event = None
             async for event in turns.run(request):
                 if isinstance(event, RunFinished):
                     assert [step.status for step in event.result.steps] == ["ok"] * len(shape.steps)
                     assert bool(event.result.sources) is tools
                     answered += 1
                     return event.result.text
-            raise RuntimeError("the turn did not finish")
+            raise RuntimeError(f"the turn did not finish: {event!r}")
 
         yield turn
+        await audit.flush()
+        seen = verify(folder / "audit.jsonl")
+        assert seen.intact
+        assert seen.records == answered * len(shape.steps) * tools, (seen, answered)
