@@ -108,6 +108,9 @@ class RetrievalSettings(_Settings):
     rerank: RerankSettings = RerankSettings()
     candidates: int = Field(default=100, ge=10, le=1_000, description="From each index.")
     dense_weight: float = Field(default=0.65, ge=0, le=1, description="The rest is the lexical index's.")
+    document_weight: float = Field(
+        default=0.3, ge=0, lt=1, description="Share of the whole document's words in what is ordered anew; half after."
+    )
     per_document: int = Field(default=3, ge=1, le=100, description="Passages of one document before others get a turn.")
     answerable_fit: float = Field(
         default=0.58, gt=0, lt=2, description="Fit at which `answerable` is 0.5; see docs/knowledge.md for its price."

@@ -72,6 +72,7 @@ async def run(data: Path, work: Path, *, show: bool) -> None:
         pool = ParserPool(settings.ingest.parse)
         async with pool:
             await IngestPipeline(service.store, pool, settings.ingest).run(FolderSource(data / "pages", name="pages"))
+        await service.settled()
         engine = EmbeddedEngine(embedder())
         rows = []
         for line in (data / "questions-dev.jsonl").read_text().splitlines():

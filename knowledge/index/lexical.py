@@ -47,6 +47,12 @@ class LexicalIndex(Protocol):
         """In how many rows each stem occurs; unknown stems are left out."""
         ...
 
+    async def spread(
+        self, connection: AsyncConnection, words: Sequence[str], documents: Sequence[str]
+    ) -> dict[str, dict[str, int]]:
+        """For each word, in how many rows of each of these documents it occurs."""
+        ...
+
     async def rebuild(self, connection: AsyncConnection) -> None:
         """Make the index again from the record."""
         ...
@@ -121,6 +127,21 @@ class SqliteLexicalIndex:
             statement.bindparams(bindparam("stems", expanding=True)), {"stems": list(stems)}
         )
         return {row.term: int(row.doc) for row in rows}
+
+    async def spread(
+        self, connection: AsyncConnection, words: Sequence[str], documents: Sequence[str]
+    ) -> dict[str, dict[str, int]]:
+        """One look-up of each word; stems are compared."""
+        statement = text(
+            "SELECT c.document_id AS document_id, count(*) AS held FROM knowledge_stems "
+            "JOIN knowledge_chunk c ON c.seq = knowledge_stems.rowid "
+            "WHERE knowledge_stems MATCH :match AND c.document_id IN :documents GROUP BY c.document_id"
+        ).bindparams(bindparam("documents", expanding=True))
+        found: dict[str, dict[str, int]] = {}
+        for word in words[:_MAX_TERMS]:
+            rows = await connection.execute(statement, {"match": f'"{word}"', "documents": list(documents)})
+            found[word] = {row.document_id: int(row.held) for row in rows}
+        return found
 
     async def rebuild(self, connection: AsyncConnection) -> None:
         """Drop both tables and index every live row."""

@@ -22,12 +22,13 @@ class Question:
     text: str
     vector: Floats | None
     weights: Mapping[str, float] = field(default_factory=dict)
+    frequencies: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, text: str, vector: Floats | None, frequencies: Mapping[str, int], rows: int) -> "Question":
         """A question asked of `rows` passages in which its stems have these frequencies."""
         stems = dict.fromkeys(content_stems(text))
-        return cls(text, vector, {stem: idf(frequencies.get(stem, 0), rows) for stem in stems})
+        return cls(text, vector, {stem: idf(frequencies.get(stem, 0), rows) for stem in stems}, frequencies)
 
     def overlap(self, stems: set[str]) -> float:
         """The share of the question's weight that these stems hold."""

@@ -27,6 +27,13 @@ def fused(dense: Mapping[str, float], lexical: Mapping[str, float], dense_weight
     return {name: dense_weight * left.get(name, 0) + (1 - dense_weight) * right.get(name, 0) for name in names}
 
 
+def mixed(scores: Mapping[str, float], other: Mapping[str, float], share: float) -> dict[str, float]:
+    """The scores with `share` of another's, both 0..1; unchanged where the other has nothing to say."""
+    if not other:
+        return dict(scores)
+    return {name: (1 - share) * score + share * other.get(name, 0.0) for name, score in scores.items()}
+
+
 def best_of(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Several queries about one thing: each candidate counts as in the query that it fits best."""
     best: dict[str, float] = {}

@@ -18,9 +18,10 @@ from knowledge.index.words import content_stems
 from knowledge.retrieve.answerable import Passage, Question, answerable_at
 from knowledge.retrieve.audit import Retrieval, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate, checked, documents_within
-from knowledge.retrieve.fusion import best_of, fused, scaled, spread
+from knowledge.retrieve.fusion import best_of, fused, mixed, scaled, spread
 from knowledge.retrieve.language import language_of
 from knowledge.retrieve.rerank import RemoteReranker, by_sentences
+from knowledge.retrieve.whole import by_documents
 from knowledge.settings import RetrievalSettings
 from knowledge.store.access import Groups, visible_sets
 from knowledge.store.database import Database
@@ -163,11 +164,16 @@ class Retriever:
                 {name: float(np.dot(run.vector, vectors.vector)) for name, vectors in known.items() if vectors}
             )
         run.dense = dense
-        run.scores = fused(dense, lexical, self._settings.dense_weight)
+        scores = fused(dense, lexical, self._settings.dense_weight)
+        if not scores:
+            return
+        run.question = await self._question(run)
+        share = self._settings.document_weight
+        documents = await self._documents(run.question, [seen[name].candidate for name in scores])
+        run.scores = mixed(scores, documents, share)
         top = dict(sorted(run.scores.items(), key=lambda pair: -pair[1])[: self._settings.rerank.top])
         if top:
-            run.question = await self._question(run)
-            better = await self._reranked(run, run.question, top, seen)
+            better = mixed(await self._reranked(run, run.question, top, seen), documents, share / 2)
             floor = min(better.values())
             run.scores = {name: better[name] if name in better else floor * score for name, score in run.scores.items()}
 
@@ -182,6 +188,12 @@ class Retriever:
             if judged is not None:
                 return scaled(dict(zip(names, judged, strict=True)))
         return by_sentences(question, top, seen, self._settings.rerank.sentence_weight)
+
+    async def _documents(self, question: Question, candidates: Sequence[Candidate]) -> dict[str, float]:
+        if not self._settings.document_weight:
+            return {}
+        async with self._database.read() as connection:
+            return await by_documents(connection, self._indexing.lexical, question, candidates)
 
     async def _question(self, run: _Run) -> Question:
         async with self._database.read() as connection:

@@ -18,7 +18,7 @@ from inference.embedded.text import clip
 from inference.embedded.vectors import VectorCache, Vectors
 
 _LINE = 1.9
-_SEARCH_WEIGHT, _SEARCH_MARGIN = 0.15, 0.15
+_SEARCH_WEIGHT, _SEARCH_MARGIN = 0.15, 0.18
 
 
 @dataclass(frozen=True)
