@@ -78,11 +78,11 @@ def test_a_turn_streams_and_says_what_it_used(assistant: Running):
 
 
 def test_direct_goes_straight_to_the_model(assistant: Running):
-    body = {"model": "direct", "max_tokens": 12, "messages": [{"role": "user", "content": "Say something."}]}
+    body = {"model": "direct", "messages": [{"role": "user", "content": "Say something."}]}
     with assistant.client("ada") as client:
         response = client.post("/v1/chat/completions", json=body)
     assert response.status_code == 200, response.text
-    assert 0 < response.json()["usage"]["completion_tokens"] <= 12
+    assert response.json()["usage"]["completion_tokens"] > 0
 
 
 def test_the_commands_see_the_server(vllm: Launch, tmp_path: Path):
