@@ -47,6 +47,7 @@ async def test_an_answer_carries_text_usage_and_what_it_rests_on(sdk, house):
             "declined": False,
             "degraded": False,
             "cancelled": False,
+            "release": "",
             "steps": [
                 {
                     "id": "s1",
