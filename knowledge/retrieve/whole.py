@@ -36,13 +36,14 @@ async def by_documents(
         for word, counts in (await lexical.spread(connection, words, part)).items():
             held.setdefault(word, Counter()).update(counts)
     stems = {stem(word): counts for word, counts in held.items()}
-    scores = _scores(question.weights, stems, lengths)
+    scores = weigh(question.weights, stems, lengths)
     return scaled({name: scores[document] for name, document in document_of.items()})
 
 
-def _scores(
+def weigh(
     weights: Mapping[str, float], held: Mapping[str, Mapping[str, int]], lengths: Mapping[str, int]
 ) -> dict[str, float]:
+    """BM25 of documents, given each stem's weight, how many passages of each hold it, and how many each has."""
     mean = sum(lengths.values()) / len(lengths)
     scores: dict[str, float] = {}
     for document, length in lengths.items():

@@ -5,6 +5,7 @@ import pytest
 from knowledge.contracts import Filters
 from knowledge.languages import language_of
 from knowledge.retrieve.fusion import best_of, fused, mixed, spread
+from knowledge.retrieve.whole import weigh
 from knowledge.service import KnowledgeService
 from signalbox.errors import NotFound
 from tests.knowledge.retrieval.helpers import ADA, BIKES, CLARA, LEAVE, PAY, make_document
@@ -164,14 +165,15 @@ def test_spread_moves_surplus_to_the_end_and_loses_nothing() -> None:
     assert spread(["a1", "a2", "a3", "b1", "a4"], lambda item: item[0], 2) == ["a1", "a2", "b1", "a3", "a4"]
 
 
-async def test_a_document_whose_passages_hold_the_words_between_them_comes_before_one_that_repeats_a_word(
-    service: KnowledgeService,
-) -> None:
-    bag = make_document("bag.md", ["The saddle bag closes with a buckle.", "Its rain cover is yellow."])
-    for parts in (bag, *(make_document(f"coat{i}.md", [f"A rain coat, size {i}, hangs here."]) for i in range(4))):
-        await service.store.put(*parts)
-    found = await service.search(ADA, ["saddle bag rain cover"], limit=2)
-    assert _documents(found) == ["bag.md", "bag.md"]
+def test_a_document_that_holds_all_words_between_its_passages_outweighs_one_that_repeats_a_word() -> None:
+    held = {"saddle": {"bag": 1}, "rain": {"bag": 1, "coat": 4}}
+    scores = weigh({"saddle": 1.0, "rain": 1.0}, held, {"bag": 4, "coat": 4, "other": 4})
+    assert scores["bag"] > scores["coat"] > scores["other"] == 0
+
+
+def test_a_long_document_needs_its_words_more_often() -> None:
+    scores = weigh({"rain": 1.0}, {"rain": {"short": 2, "long": 2}}, {"short": 3, "long": 60})
+    assert scores["short"] > scores["long"]
 
 
 def test_a_share_of_another_score_is_mixed_in_where_there_is_one() -> None:
