@@ -176,7 +176,9 @@ class EmbeddedClient(ChatCompletionClient):
         choice = await self._engine.tools.choose(prompt.wish, offers, prompt.now, must=must, found=found)
         if choice.calls:
             return _Reply([_function_call(call) for call in choice.calls])
-        searches = [] if any(is_write(offer) for offer in offers) else [offer for offer in offers if is_search(offer)]
+        acting = {offer.server for offer in offers if is_write(offer)}
+        # A server that acts searches for what it acts on, which is no place to look for an answer in general.
+        searches = [offer for offer in offers if is_search(offer) and offer.server not in acting]
         if not choice.reply and searches:
             fallback = await self._engine.tools.choose(prompt.wish, searches[:1], prompt.now, must=True)
             if fallback.calls:

@@ -26,6 +26,11 @@ class Offer:
     """What the tool itself says, where `description` is a variant's."""
 
     @property
+    def server(self) -> str:
+        """Where the tool lives, by the first part of its name."""
+        return self.tool.split("__", 1)[0]
+
+    @property
     def label(self) -> str:
         """The name in words, without the server's part."""
         return f"{self.tool.rsplit('__', 1)[-1]} {self.variant}".replace("_", " ").strip()

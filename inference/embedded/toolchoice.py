@@ -11,6 +11,7 @@ import numpy as np
 
 from inference.embedded.arguments import texts
 from inference.embedded.arguments.filler import Filled, Words, fill
+from inference.embedded.arguments.values import names
 from inference.embedded.intents import ACTION_VERB, Intent, clean, command_stem, split_intents, wants_action
 from inference.embedded.schemas import Offer, parameter_words
 from inference.embedded.settings import EmbeddedSettings
@@ -35,6 +36,8 @@ _FITS_UNSHOWN = 0.3
 """The same for a variant that gives no examples of what to ask."""
 _COVERS = 0.34
 """Share of the question that such a variant must know: one that speaks of other things declines."""
+_STRANGER = 0.15
+"""What a name in the question costs that a variant has no place for: its answer would be about everything else."""
 _MAX_EXAMPLES = 6
 _RECIPIENT = frozenset({"to", "recipient", "recipients", "email", "address", "attendees"})
 _NEARLY = 0.25
@@ -116,6 +119,7 @@ class ToolChooser:
         action = wants_action(intent.text)
         tells = action and texts.told(intent.text)
         verb = command_stem(intent.text) if action else ""
+        strangers = [name for name, _ in names(intent.text) if key_stems(name)]
         ranked: list[_Ranked] = []
         for offer, cosine in zip(offers, meaning, strict=True):
             writes = is_write(offer)
@@ -130,6 +134,9 @@ class ToolChooser:
             score = float(cosine) + 0.4 * covered + 0.5 * named + (0.25 if action and writes else 0.0)
             score += 0.05 * min(filled.named, 3) - 0.1 * len(filled.missing)
             score += 0.45 if filled.by_id else 0.0
+            understood = {*own, *key_stems(offer.about), *_value_stems(offer, filled)}
+            if offer.variant and any(not understood & set(key_stems(name)) for name in strangers):
+                score -= _STRANGER
             if writes:
                 score += 0.3 if verb in label[:1] else 0.2 if verb in own else -0.1
                 score += 0.4 if receives else 0.0

@@ -32,9 +32,10 @@ Site = Annotated[
 Kind = Annotated[
     Category,
     Field(
-        description="it: computers, accounts, systems. facilities: buildings, machines, heating. logistics: stock, "
-        "deliveries, shipping. quality: defects, suppliers' faults. people: contracts, leave, pay. finance: invoices, "
-        "expenses. safety: accidents, hazards. other: nothing of these."
+        description="it: computers, printers, scanners, accounts, passwords, VPN. facilities: buildings, rooms, "
+        "doors, roofs, machines, heating. logistics: stock, deliveries, shipping. quality: defects, broken products, "
+        "suppliers' faults. people: contracts, leave, pay. finance: invoices, expenses. safety: accidents, hazards. "
+        "other: nothing of these."
     ),
 ]
 Urgency = Annotated[

@@ -72,11 +72,29 @@ def pick(values: Sequence[Any], text: str, likeness: Likeness | None = None, *, 
     for value in values:
         if _synonym(str(value), text):
             return value
+    begun = _begun(values, text)
+    if begun is not None:
+        return begun
     if must and likeness and len(values) > 1:
         ranked = sorted(values, key=lambda value: -likeness(_words(value)))
         first, second = likeness(_words(ranked[0])), likeness(_words(ranked[1]))
         if first >= 0.35 and first - second >= 0.08:
             return ranked[0]
+    return None
+
+
+def _begun(values: Sequence[Any], text: str) -> Any | None:
+    """The one value of several words that people call by its first word alone."""
+    said = {word.lower(): word for word in re.findall(r"[^\W\d_]{4,}", text)}
+    named: dict[str, set[str]] = {}
+    for value in values:
+        first, *rest = _words(value).split() or [""]
+        if rest:
+            named.setdefault(first.lower(), set()).add(str(value))
+    for first, whole in named.items():
+        word = said.get(first)
+        if word and len(whole) == 1 and (word[0].isupper() or len(word) > 5):
+            return next(value for value in values if str(value) in whole)
     return None
 
 
@@ -105,6 +123,18 @@ def mentioned(values: Sequence[Any], text: str) -> list[Any]:
         )
     ]
     return [value for _, _, value in sorted(kept, key=lambda place: place[0])]
+
+
+def described(values: Sequence[Any], about: str, text: str) -> Any | None:
+    """The value whose own words in a description ("it: computers, accounts. safety: accidents.") the text uses most."""
+    held = set(key_stems(text))
+    hits: dict[str, int] = {}
+    for value in values:
+        own = re.search(rf"(?:^|\.\s+){re.escape(str(value))}:\s*([^.]+)", about)
+        hits[str(value)] = len(held & set(key_stems(own.group(1)))) if own else 0
+    best = max(hits.values(), default=0)
+    fitting = [value for value in values if hits[str(value)] == best]
+    return fitting[0] if best and len(fitting) == 1 else None
 
 
 def listed_values(description: str) -> list[str]:

@@ -110,7 +110,9 @@ def _value(name: str, part: Mapping[str, Any], words: Words, done: Mapping[str, 
         if choices.is_sided(name):
             used = [value for key, value in done.items() if choices.is_sided(key)]
             return choices.pick_side(name, part["enum"], words.text, used)
-        return choices.pick(part["enum"], words.text, words.likeness, must=must)
+        picked = choices.pick(part["enum"], words.text, words.likeness, must=must)
+        about = str(part.get("description", ""))
+        return picked if picked is not None else choices.described(part["enum"], about, words.text)
     readers: dict[str, Callable[[], Any | None]] = {
         "integer": lambda: _number(name, part, words, must=must),
         "number": lambda: _number(name, part, words, must=must),
