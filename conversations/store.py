@@ -13,6 +13,7 @@ from conversations.tables import conversation, message
 from runs.events import RunResult
 from runs.ids import new_conversation_id
 from runs.tables import approval, run_record
+from signalbox.database import reading, writing
 from signalbox.errors import NotFound
 from signalbox.identity import Principal
 
@@ -31,21 +32,21 @@ class SqlConversationStore:
         if conversation_id is None:
             now = datetime.now(UTC)
             return Conversation(id=new_conversation_id(), title="", created_at=now, updated_at=now)
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return await _own(connection, principal, conversation_id)
 
     async def adopt(self, principal: Principal, external_id: str) -> Conversation:
         """The conversation that a client knows by an id of its own; made on first use."""
         query = sa.select(conversation).where(*_owned(principal), conversation.c.external_id == external_id)
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(query)).mappings().first()
         if row is not None:
             return _conversation(row)
         try:
-            async with self._engine.begin() as connection:
+            async with writing(self._engine) as connection:
                 return await _create(connection, principal, new_conversation_id(), external_id=external_id)
         except IntegrityError:  # another request adopted it first
-            async with self._engine.connect() as connection:
+            async with reading(self._engine) as connection:
                 return _conversation((await connection.execute(query)).mappings().one())
 
     async def history(self, principal: Principal, conversation_id: str, *, limit: int = 20) -> list[Message]:
@@ -57,13 +58,13 @@ class SqlConversationStore:
             .order_by(message.c.id.desc())
             .limit(limit)
         )
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).mappings().all()
         return [_message(row) for row in reversed(rows)]
 
     async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
         """First write of a turn; makes the conversation and its title when it is the first question."""
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             if not await _touch(connection, principal, conversation_id, title=_title(text)):
                 try:
                     await _create(connection, principal, conversation_id, title=_title(text))
@@ -73,7 +74,7 @@ class SqlConversationStore:
 
     async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
         """Second write of a turn; raises `NotFound` when the conversation was deleted meanwhile."""
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             if not await _touch(connection, principal, conversation_id):
                 raise _unknown(conversation_id)
             await _append(
@@ -94,7 +95,7 @@ class SqlConversationStore:
             .order_by(conversation.c.updated_at.desc(), conversation.c.id.desc())
             .limit(limit)
         )
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             if before is not None:
                 last = await _own(connection, principal, before)
                 position = sa.tuple_(conversation.c.updated_at, conversation.c.id)
@@ -104,7 +105,7 @@ class SqlConversationStore:
 
     async def delete(self, principal: Principal, conversation_id: str) -> None:
         """Remove a conversation, its messages, its runs' events and its approvals, in one transaction."""
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             await _own(connection, principal, conversation_id)
             for table in (run_record, approval):
                 own = (table.c.tenant == principal.tenant, table.c.conversation_id == conversation_id)

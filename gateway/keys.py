@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.tables import api_key
+from signalbox.database import reading, writing
 from signalbox.errors import NotAuthenticated, NotFound
 from signalbox.identity import Principal
 
@@ -61,14 +62,14 @@ class ApiKeys:
             "created_at": datetime.now(UTC),
             "expires_at": expires_at,
         }
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             await connection.execute(sa.insert(api_key), row)
         return key
 
     async def list(self, *, tenant: str) -> list[ApiKey]:
         """The keys of a tenant, revoked ones too, oldest first."""
         query = sa.select(api_key).where(api_key.c.tenant == tenant).order_by(api_key.c.created_at)
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             return [_key(row) for row in (await connection.execute(query)).mappings().all()]
 
     async def revoke(self, key_id: str, *, tenant: str) -> None:
@@ -78,7 +79,7 @@ class ApiKeys:
             .where(api_key.c.id == key_id, api_key.c.tenant == tenant)
             .values(revoked_at=datetime.now(UTC))
         )
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             found = (await connection.execute(query)).rowcount
         self._cache = {digest: entry for digest, entry in self._cache.items() if entry[1].id != key_id}
         if not found:
@@ -103,7 +104,7 @@ class ApiKeys:
         if cached is not None and cached[0] > time.monotonic() and _valid(cached[1]):
             return cached[1].principal
         query = sa.select(api_key).where(api_key.c.id == match[1])
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(query)).mappings().first()
         if row is None or not hmac.compare_digest(row["sha256"], digest):
             raise _refused()

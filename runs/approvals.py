@@ -27,6 +27,7 @@ from runs.events import ApprovalView
 from runs.ids import new_approval_id
 from runs.settings import RunsSettings
 from runs.tables import approval as table
+from signalbox.database import reading, writing
 from signalbox.errors import Conflict, NotFound, SignalboxError, ToolFault, UpstreamDown, UserFault
 from signalbox.identity import Chain, Principal
 
@@ -159,7 +160,7 @@ class Approvals:
             table.c.expires_at <= now,
         )
         try:
-            async with self._engine.begin() as connection:
+            async with writing(self._engine) as connection:
                 await connection.execute(outdated.values(state="expired"))
                 await connection.execute(sa.insert(table), row)
         except IntegrityError:
@@ -169,7 +170,7 @@ class Approvals:
 
     async def get(self, principal: Principal, approval_id: str) -> Approval:
         """One approval, for who asked for it or may approve in the tenant; anyone else's is not found."""
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             rows = await connection.execute(sa.select(table).where(*_visible(principal, approval_id)))
             row = rows.mappings().first()
         if row is None:
@@ -185,7 +186,7 @@ class Approvals:
         )
         if state is not None:
             query = query.where(_in_state(state))
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).mappings().all()
         return [_approval(row) for row in rows]
 
@@ -217,7 +218,7 @@ class Approvals:
     async def resume(self) -> int:
         """Begin to carry out what was approved and not finished when the process ended; how many that are."""
         query = sa.select(table).where(table.c.state.in_(("approved", "executing"))).order_by(table.c.decided_at)
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             waiting = [_approval(row) for row in (await connection.execute(query)).mappings().all()]
         for approval in waiting:
             _log.info("approval.resumed", approval=approval.id, state=approval.state)
@@ -295,17 +296,17 @@ class Approvals:
         query = sa.update(table).where(table.c.id == approval_id, table.c.state.in_(states)).values(**change)
         if "pending" in states:
             query = query.where(table.c.expires_at > datetime.now(UTC))
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             return (await connection.execute(query)).rowcount == 1
 
     async def _row(self, approval_id: str) -> Approval:
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             rows = await connection.execute(sa.select(table).where(table.c.id == approval_id))
             return _approval(rows.mappings().one())
 
     async def _pending(self, tenant: str, binding: str) -> ApprovalView:
         query = sa.select(table).where(table.c.tenant == tenant, table.c.binding == binding, table.c.state == "pending")
-        async with self._engine.connect() as connection:
+        async with reading(self._engine) as connection:
             row = (await connection.execute(query)).mappings().first()
         if row is None:
             raise Conflict("This action was just decided.", hint="Ask again if it is still wanted.")

@@ -24,6 +24,7 @@ from runs.events import TERMINAL, RunCancelled, RunEvent, RunFailed, RunFinished
 from runs.settings import RunsSettings
 from runs.tables import run_record
 from runs.waker import Waker
+from signalbox.database import reading, writing
 from signalbox.errors import NotFound
 from signalbox.identity import Principal
 
@@ -165,7 +166,7 @@ class RunLog:
         if self._engine is None:
             return 0
         limit = datetime.now(UTC) - timedelta(days=self._settings.keep_days)
-        async with self._engine.begin() as connection:
+        async with writing(self._engine) as connection:
             result = await connection.execute(sa.delete(run_record).where(run_record.c.finished_at < limit))
         return result.rowcount
 
@@ -189,7 +190,7 @@ class RunLog:
                 self._unsaved.clear()
                 return
             try:
-                async with self._engine.begin() as connection:
+                async with writing(self._engine) as connection:
                     await connection.execute(sa.insert(run_record), [_row(run) for run in batch])
             except SQLAlchemyError as error:  # kept for the next time, within bounds
                 _log.warning("runs.not_saved", runs=len(batch), error=type(error).__name__)
@@ -280,7 +281,7 @@ class RunLog:
                 run_record.c.tenant == principal.tenant,
                 run_record.c.user == principal.user,
             )
-            async with self._engine.connect() as connection:
+            async with reading(self._engine) as connection:
                 packed = (await connection.execute(query)).scalar()
             if packed is not None:
                 return _EVENTS.validate_json(zlib.decompress(packed))

@@ -1,14 +1,19 @@
 """One way to open a database: SQLite in WAL mode with immediate transactions, or PostgreSQL by URL."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 READ_ONLY = {"signalbox_read_only": True}
 """Execution options of an engine whose transactions only read: on SQLite they then wait for no writer."""
+
+_TURN = "signalbox_turn"
 
 
 def sqlite_url(path: Path) -> str:
@@ -27,10 +32,33 @@ def open_engine(url: str) -> AsyncEngine:
         return create_async_engine(url, pool_pre_ping=True)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url)
+    engine = create_async_engine(url, execution_options={_TURN: asyncio.Lock()})
     event.listen(engine.sync_engine, "connect", _on_connect)
     event.listen(engine.sync_engine, "begin", _on_begin)
     return engine
+
+
+@asynccontextmanager
+async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection for queries; on SQLite it waits for no writer."""
+    async with engine.execution_options(**READ_ONLY).connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A transaction, committed at its end. Never inside another one: on SQLite writers take turns.
+
+    SQLite lets one write at a time, and has the others sleep between looks, the unlucky until their time is up; a
+    queue in front of it is fair and costs nothing.
+    """
+    turn = engine.get_execution_options().get(_TURN)
+    if turn is None:
+        async with engine.begin() as connection:
+            yield connection
+        return
+    async with turn, engine.begin() as connection:
+        yield connection
 
 
 def _on_connect(connection: Any, _record: Any) -> None:
