@@ -28,8 +28,14 @@ class DirectAnswer:
         messages: list[LLMMessage] = [_message(item) for item in self._turn.history]
         messages.append(UserMessage(content=task, source="user"))
         client = self._models.client("direct", self._turn.calls)
+        asked = {"max_tokens": self._turn.request.max_tokens, "temperature": self._turn.request.temperature}
         self.finish_reason = await stream_into(
-            self._turn.release, client, messages, self._turn.budget, cancellation_token
+            self._turn.release,
+            client,
+            messages,
+            self._turn.budget,
+            cancellation_token,
+            extra={name: value for name, value in asked.items() if value is not None},
         )
 
 

@@ -1,7 +1,8 @@
 """Writes one answer from what several steps found."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from autogen_core import CancellationToken
 from autogen_core.models import ChatCompletionClient, CreateResult, LLMMessage
@@ -43,11 +44,13 @@ async def stream_into(
     messages: Sequence[LLMMessage],
     budget: Budget,
     token: CancellationToken,
+    *,
+    extra: Mapping[str, Any] | None = None,
 ) -> str:
-    """Stream one model call through the gate; returns the finish reason."""
+    """Stream one model call through the gate, with `extra` as call parameters; returns the finish reason."""
     streamed = False
     reason = "stop"
-    stream = client.create_stream(messages, cancellation_token=token)
+    stream = client.create_stream(messages, cancellation_token=token, extra_create_args=extra or {})
     async with contextlib.aclosing(stream) as chunks:  # type: ignore[type-var]  # declared wider than it is
         async for chunk in chunks:
             if isinstance(chunk, CreateResult):

@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from autogen_core import CancellationToken, FunctionCall
@@ -46,6 +46,7 @@ class Seen:
     cancelled: bool = False
     tool_choice: Any = "auto"
     json_output: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def prompt(self) -> str:
@@ -142,6 +143,7 @@ class ScriptedClient(ChatCompletionClient):
         cancellation_token: CancellationToken | None = None,
     ) -> AsyncGenerator[str | CreateResult, None]:
         seen, reply = self._begin(messages, tools, tool_choice, json_output)
+        seen.extra = dict(extra_create_args)
         text = reply.content if isinstance(reply.content, str) else reply.preamble
         count = reply.chunks or max(1, len(text) // 6)
         size = max(1, -(-len(text) // count)) if text else 1

@@ -132,6 +132,13 @@ async def test_direct_is_one_model_call_through_the_gate(house):
     assert [type(message).__name__ for message in seen.messages] == ["SystemMessage", "UserMessage", "UserMessage"]
 
 
+async def test_the_callers_limits_reach_a_direct_call(house):
+    home = house(lambda seen: "Short.")
+    request = ask("Tell", model="direct").model_copy(update={"max_tokens": 12, "temperature": 0.2})
+    await collect(home.turns.run(request))
+    assert home.models.seen[0].extra == {"max_tokens": 12, "temperature": 0.2}
+
+
 async def test_why_the_model_stopped_is_handed_on(house):
     home = house(lambda seen: Reply("Cut off in the mid", finish_reason="length"))
     events = await collect(home.turns.run(ask("Tell", model="direct")))
