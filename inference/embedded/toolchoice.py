@@ -29,6 +29,7 @@ _READ = re.compile(
     r"^(?:get|list|find|search|query|read|look|fetch|show|describe|count|check|view|browse|run_select|report)", re.I
 )
 SEARCH_LIMIT = 8
+_WHICH = re.compile(r"(^|_)(id|ref|document|passage|path|file|url|uri|key|number)$", re.IGNORECASE)
 _NO_FIT = 0.15
 _FITS = 0.7
 """What one of many closed variants must reach, where question and variant are wholly spelled out; less is a guess."""
@@ -130,6 +131,8 @@ class ToolChooser:
             label = key_stems(offer.label)
             named = rarity.overlap(wanted, label)
             filled = fill(offer.schema, words)
+            if not filled.named and _says_which(offer):
+                continue
             covered = rarity.overlap(wanted, {*own, *key_stems(offer.about), *_value_stems(offer, filled)})
             score = float(cosine) + 0.4 * covered + 0.5 * named + (0.25 if action and writes else 0.0)
             score += 0.05 * min(filled.named, 3) - 0.1 * len(filled.missing)
@@ -172,6 +175,13 @@ def _fits(best: _Ranked) -> bool:
     if best.offer.variant:
         return best.score >= _FITS and best.covered >= _COVERS if best.offer.examples else best.score >= _FITS_UNSHOWN
     return best.score >= _NO_FIT and (is_search(best.offer) or is_write(best.offer) or best.covered > 0)
+
+
+def _says_which(offer: Offer) -> bool:
+    """Whether a reading tool must be told which thing to read, though its schema leaves every way to say it open."""
+    if offer.variant or is_search(offer) or offer.schema.get("required"):
+        return False
+    return any(_WHICH.search(name) for name in offer.schema.get("properties", {}))
 
 
 def _value_stems(offer: Offer, filled: Filled) -> set[str]:

@@ -1,5 +1,6 @@
 """Which units an answer shows: the best, with the rest of the list, step sequence or introduction they belong to."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,11 @@ from inference.embedded.compose.units import Unit
 
 _WORTH = 0.7
 _ASIDE_LIST_CHARS = 450
+_ASIDE_SENTENCE_CHARS = 220
+_MOST_AFTER = 2
+_POINTS_BACK = re.compile(
+    r"\W*(?:they|it|this|these|those|that|he|she|such|otherwise|however|then|after that|in (?:this|that) case)\b", re.I
+)
 
 
 def select(question: str, units: Sequence[Unit], scores: Scores, *, limit: int, max_list_chars: int) -> list[Point]:
@@ -47,7 +53,26 @@ def _point(index: int, units: Sequence[Unit], room: int) -> Point | None:
         if len(members) > 1 and _size(members, units) <= room:
             return Point(unit.passage, tuple(members), unit.lead, tuple(units[i].text for i in members), "list")
         return Point(unit.passage, (index,), unit.lead, (unit.text,), "item")
-    return Point(unit.passage, (index,), "", (unit.text,), unit.kind)
+    members = _with_references(index, units) if unit.kind == "sentence" else (index,)
+    return Point(unit.passage, members, "", tuple(units[i].text for i in members), unit.kind)
+
+
+def _with_references(index: int, units: Sequence[Unit]) -> tuple[int, ...]:
+    """The sentence with the one before it, where it points back, and those after it that do: "They must …"."""
+    first = last = index
+    if _POINTS_BACK.match(units[index].text) and _follows(index, units):
+        first = index - 1
+    while last - index < _MOST_AFTER and _follows(last + 1, units) and _POINTS_BACK.match(units[last + 1].text):
+        last += 1
+    return tuple(range(first, last + 1))
+
+
+def _follows(index: int, units: Sequence[Unit]) -> bool:
+    """Whether a unit is a short sentence of the same paragraph as the unit before it."""
+    if not 0 < index < len(units):
+        return False
+    before, unit = units[index - 1], units[index]
+    return (before.kind, before.block) == (unit.kind, unit.block) and len(unit.text) <= _ASIDE_SENTENCE_CHARS
 
 
 def _block_of(index: int, units: Sequence[Unit]) -> list[int]:

@@ -138,6 +138,26 @@ async def test_a_how_to_question_gets_the_whole_list_in_order(client: EmbeddedCl
     assert lines == ["To request a visitor badge:", "1. Log in to the portal", "2. Pick a day", "3. Print the code"]
 
 
+async def test_a_sentence_brings_the_one_that_points_back_to_it(client: EmbeddedClient) -> None:
+    text = "Visitors leave their bags at the desk. They must be taken back by noon. The hall is red."
+    messages = with_result(prompt(question="Where do visitors leave bags?"), "papers__search", evidence(text))
+    result = await client.create(messages)
+    assert isinstance(result.content, str)
+    assert told(result.content) == "Visitors leave their bags at the desk. They must be taken back by noon."
+
+
+async def test_a_reading_tool_is_not_called_without_saying_what_to_read(client: EmbeddedClient) -> None:
+    parameters = {"type": "object", "properties": {"document": {"type": "string"}, "start": {"type": "integer"}}}
+    read: ToolSchema = {
+        "name": "papers__read",
+        "description": "Read the text around a passage.",
+        "parameters": parameters,
+    }  # type: ignore[typeddict-item]
+    result = await client.create(prompt(task="What does the text around the passage say?"), tools=[read, SEARCH])
+    assert isinstance(result.content, list)
+    assert [call.name for call in result.content] == ["papers__search"]
+
+
 async def test_documents_that_differ_are_shown_with_their_dates(client: EmbeddedClient) -> None:
     found = evidence("A hotel night may cost up to 120 euros.", "A hotel night may cost up to 150 euros.")
     found["evidence"][0]["modified"] = "2023-02-01"
