@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from inference.embedded.compose.evidence import Passage
 from inference.embedded.compose.questions import numbers_in
 from inference.embedded.compose.scoring import Scores
-from inference.embedded.compose.units import Unit
+from inference.embedded.compose.units import ITEM, Unit
+from inference.embedded.text import key_stems
 from inference.embedded.vectors import Vectors
 
 _ALIKE = 0.75
 _NEARLY = 0.75
+_SHARED = 0.5
+"""Share of the shorter statement's words that both must have: other numbers about the same thing, not another thing."""
 
 
 def find_contradiction(
@@ -29,7 +32,8 @@ def find_contradiction(
             continue
         alike = float(vectors[row_of[best]] @ vectors[row_of[index]])
         numbers = numbers_in(units[index].text)
-        if alike >= _ALIKE and numbers and not numbers <= said and not said <= numbers:
+        differ = numbers and not numbers <= said and not said <= numbers
+        if alike >= _ALIKE and differ and _share(units[best].text, units[index].text) >= _SHARED:
             return (best, index) if first.modified > other.modified else (index, best)
     return None
 
@@ -39,5 +43,11 @@ def state_contradiction(pair: tuple[int, int], units: Sequence[Unit], passages: 
     lines = []
     for label, index in zip(("Newer", "Older"), pair, strict=True):
         passage = passages[units[index].passage]
-        lines.append(f"{label} ({passage.modified}): {units[index].text.strip()} [#{passage.ref}]")
+        text = ITEM.sub("", units[index].text).strip()
+        lines.append(f"{label} ({passage.modified}): {text} [#{passage.ref}]")
     return "The documents differ.\n\n" + "\n\n".join(lines)
+
+
+def _share(one: str, other: str) -> float:
+    first, second = set(key_stems(one)), set(key_stems(other))
+    return len(first & second) / max(1, min(len(first), len(second)))

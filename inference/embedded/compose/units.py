@@ -15,7 +15,7 @@ _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*?)\s*#*\s*$")
 ITEM = re.compile(r"^(\s*)(?:[-*+•▪◦‣–]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _ROW = re.compile(r"^\s*\|.*\|\s*$")
-_FACTS = re.compile(r"^\s*[A-Z][^.:;|]{0,60}: [^;]+(?:; [A-Z][^.:;]{0,60}: [^;]+)+$")
+_FACTS = re.compile(r"^\s*\w[^.:;|]{0,60}: [^;]+(?:; \w[^.:;]{0,60}: [^;]+)+$")
 _RULE = re.compile(r"^[\s|:\-+=]+$")
 
 
