@@ -77,7 +77,8 @@ class OperationsService:
         mine = self.catalogue.metrics_for(principal)
         metric = mine.get(name)
         if metric is None:
-            raise UserFault(f"There is no metric {name[:80]!r}.", hint=f"Metrics: {', '.join(mine)}.", param="metric")
+            hint = "list_metrics names those that the asker may use."
+            raise UserFault(f"There is no metric {name[:80]!r} for this question.", hint=hint, param="metric")
         given = {key: value for key, value in query.items() if key != "metric"}
         binds = bind(metric, name, given, self.choices.get(name, {}), self.today)
         absent = frozenset(_BOUND + key for key, value in binds.items() if value is None)

@@ -134,7 +134,7 @@ async def test_a_call_without_a_token_is_refused(ask: Any):
         ({"metric": "late_orders", "limit": 0}, "'limit' must be between 1 and 500"),
         ({"metric": "late_orders", "limit": "many"}, "'limit' must be a whole number"),
         ({"metric": "units_sold", "from": "last spring"}, "'from' is not a date: 'last spring'. Write YYYY-MM-DD"),
-        ({"metric": "sales"}, "There is no metric 'sales'. Metrics: open_orders_by_site"),
+        ({"metric": "sales"}, "There is no metric 'sales' for this question. list_metrics names"),
         ({}, "There is no metric ''"),
     ],
 )
