@@ -21,6 +21,8 @@ from toolbus.sources import DeclaredTool, OnListed, SourceCall, SourceResult
 
 _log = structlog.get_logger(__name__)
 _TERMINATED = "Session terminated"  # how the SDK spells a 404 for a session of the handshake era
+_LET_OUT_S = 0.05
+_END_S = 1.0
 
 
 class McpServerHandle:
@@ -156,13 +158,21 @@ class McpServerHandle:
                 idempotency_key=call.idempotency_key,
                 dry_run=call.dry_run,
             ).model_dump()
-        return await client.call_tool(
-            call.tool,
-            call.arguments,
-            read_timeout_seconds=call.timeout_s,
-            progress_callback=call.on_progress,
-            meta=meta or None,  # pyright: ignore[reportArgumentType] - a TypedDict that allows extra keys
+        request = asyncio.ensure_future(
+            client.call_tool(
+                call.tool,
+                call.arguments,
+                read_timeout_seconds=call.timeout_s,
+                progress_callback=call.on_progress,
+                meta=meta or None,  # pyright: ignore[reportArgumentType] - a TypedDict that allows extra keys
+            )
         )
+        began = time.monotonic()
+        try:
+            return await asyncio.shield(request)
+        finally:
+            if not request.done():
+                await _end(request, began)
 
     # -- the connection's life
 
@@ -258,6 +268,19 @@ class _ConnectionGone(Exception):
 
 class _SessionGone(Exception):
     """The server no longer knows our session, and so did nothing."""
+
+
+async def _end(request: "asyncio.Future[CallToolResult]", began: float) -> None:
+    """Cancel a request, at the server too.
+
+    mcp 2.3 says nothing to the server when it is cancelled while it hands the request to the transport, and the
+    request may be on its way all the same. So a young request is let out first, then cancelled.
+    """
+    rest_s = _LET_OUT_S - (time.monotonic() - began)
+    if rest_s > 0:
+        await asyncio.wait([request], timeout=rest_s)
+    request.cancel()
+    await asyncio.wait([request], timeout=_END_S)
 
 
 def _cancelled_from_outside() -> bool:
