@@ -144,7 +144,12 @@ class Replica:
             status, _ = await self._get(self._backend.health_path)
             if status not in (200, 404):
                 raise UpstreamDown(f"{self._backend.health_path} says {status}")
+        used = self._key.header
         status, raw = await self._get("/v1/models")
+        if status in (401, 403):
+            await self._key.refresh()
+            if self._key.header != used:  # it was rotated while we asked
+                status, raw = await self._get("/v1/models")
         if status in (401, 403):
             raise UpstreamDown("it refuses our API key; set inference.api_key or inference.api_key_file")
         if status != 200:
