@@ -12,8 +12,8 @@ from pydantic import BaseModel
 class Quiet(ChatCompletionClient):
     """A client that still streams from its server, so that a stop ends the work there, but passes on results alone.
 
-    AutoGen 0.7.5 makes an event of every piece of text and hands it through five generators: with three steps side by
-    side a quarter of a turn's processor time, for words that go nowhere (bench/README.md, "orchestration").
+    AutoGen 0.7.5 makes an event of every piece of text and hands it through five generators: processor time for words
+    that go nowhere.
     """
 
     component_config_schema = BaseModel
