@@ -213,6 +213,8 @@ class Turns:
             sources=turn.release.sources(turn.request.text),
             approvals=tuple(turn.approvals),
             usage=meter.usage,
+            cost=meter.cost,
+            purposes={**meter.purposes},
             release=crew.release,
             finish_reason="length"
             if reason == "length"

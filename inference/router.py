@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import get_args
 
 import structlog
@@ -86,7 +87,7 @@ class RoutedModels:
     def client(self, purpose: Purpose, scope: CallScope) -> ChatCompletionClient:
         """A light client for one scope."""
         routes = self._routes[purpose]
-        clients = [self._client(route, scope) for route in routes]
+        clients = [self._client(route, scope, purpose) for route in routes]
         if len(clients) == 1:
             return clients[0]
         return FallbackChatClient(clients, self._policy(purpose, routes, scope))
@@ -146,9 +147,9 @@ class RoutedModels:
             routes.append(Route(purpose, self._pools[name], parameters, degraded=bool(routes)))
         return tuple(routes)
 
-    def _client(self, route: Route | LocalDirect, scope: CallScope) -> ChatCompletionClient:
+    def _client(self, route: Route | LocalDirect, scope: CallScope, purpose: Purpose) -> ChatCompletionClient:
         if isinstance(route, LocalDirect):
-            return route.make(scope)
+            return route.make(replace(scope, purpose=purpose))
         return RemoteChatClient(route, scope, self._telemetry)
 
     def _policy(self, purpose: Purpose, routes: Sequence[Route | LocalDirect], scope: CallScope) -> FallbackPolicy:

@@ -177,7 +177,7 @@ class CallRecord:
             + usage.cached_tokens * cached_price
             + usage.completion_tokens * price.output_per_million
         ) / 1_000_000
-        self._scope.meter.record(usage, engine=self.model, degraded=self.degraded, cost=cost)
+        self._scope.meter.record(usage, engine=self.model, degraded=self.degraded, cost=cost, purpose=self.purpose)
         metrics.prompt.inc(usage.prompt_tokens)
         metrics.cached.inc(usage.cached_tokens)
         metrics.completion.inc(usage.completion_tokens)

@@ -66,6 +66,26 @@ class TokenUsage(_Frozen):
         )
 
 
+class PurposeUsage(_Frozen):
+    """What the calls for one purpose used and cost."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    model_calls: int = 0
+    cost: float = 0.0
+
+    def plus(self, usage: TokenUsage, cost: float) -> "PurposeUsage":
+        """With one more call."""
+        return PurposeUsage(
+            prompt_tokens=self.prompt_tokens + usage.prompt_tokens,
+            completion_tokens=self.completion_tokens + usage.completion_tokens,
+            cached_tokens=self.cached_tokens + usage.cached_tokens,
+            model_calls=self.model_calls + usage.model_calls,
+            cost=self.cost + cost,
+        )
+
+
 class ApprovalView(_Frozen):
     """A pending approval as a person sees it."""
 
@@ -94,6 +114,8 @@ class RunResult(_Frozen):
     sources: tuple[Source, ...] = ()
     approvals: tuple[ApprovalView, ...] = ()
     usage: TokenUsage = TokenUsage()
+    cost: float = Field(default=0.0, description="Of all model calls, in the currency of the prices in the settings.")
+    purposes: dict[str, PurposeUsage] = Field(default={}, description="What was used and paid for what.")
     finish_reason: Literal["stop", "length", "content_filter", "tool_calls"] = "stop"
     cancelled: bool = Field(default=False, description="Stopped before it was complete; `text` is what was released.")
     release: str = Field(default="", description="The release of prompts, parameters and policy that answered.")

@@ -207,7 +207,7 @@ class EmbeddedClient(ChatCompletionClient):
             completion_tokens=self._total.completion_tokens + usage.completion_tokens,
         )
         tokens = TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens, model_calls=1)
-        self._scope.meter.record(tokens, engine=ENGINE)
+        self._scope.meter.record(tokens, engine=ENGINE, purpose=self._scope.purpose)
 
 
 def _found(prompt: Prompt) -> str:

@@ -77,6 +77,8 @@ async def test_an_answer_carries_text_usage_and_what_it_rests_on(sdk, house):
                 }
             ],
             "approvals": [],
+            "cost": 0.0,
+            "purposes": {},
             "model_calls": 2,
         }
     )

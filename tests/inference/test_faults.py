@@ -150,6 +150,8 @@ async def test_cached_tokens_and_cost_are_booked_by_the_prices(peer, make_models
     await models.client("direct", scope).create(ASK)
     assert scope.meter.usage.cached_tokens == 600
     assert scope.meter.cost == pytest.approx((400 * 2 + 600 * 0.5 + 4 * 10) / 1e6)
+    booked = scope.meter.purposes["direct"]
+    assert (booked.cached_tokens, booked.model_calls, booked.cost) == (600, 1, scope.meter.cost)
 
 
 async def test_a_reply_larger_than_the_limit_is_not_read(peer, make_models, scope):
