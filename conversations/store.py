@@ -1,23 +1,39 @@
 """Conversations in SQLite or PostgreSQL: a row for each message, two commits for each turn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from conversations.contracts import Conversation, Message
 from conversations.tables import conversation, message
 from runs.events import RunResult
 from runs.ids import new_conversation_id
 from runs.tables import approval, run_record
-from signalbox.database import reading, writing
 from signalbox.errors import NotFound
 from signalbox.identity import Principal
+from signalbox.transactions import change, look
 
 _TITLE_CHARS = 80
+# Made once: putting a statement together costs more than running it.
+_CREATE = sa.insert(conversation)
+_APPEND = sa.insert(message)
+_TOUCH = (
+    sa.update(conversation)
+    .where(
+        conversation.c.tenant == sa.bindparam("its_tenant"),
+        conversation.c.user == sa.bindparam("its_user"),
+        conversation.c.id == sa.bindparam("its_id"),
+    )
+    .values(updated_at=sa.bindparam("now"))
+)
+_NAME = _TOUCH.values(
+    title=sa.case((conversation.c.title == "", sa.bindparam("new_title")), else_=conversation.c.title)
+)
 _DECIDED = ("pending", "done", "failed", "denied", "expired")
 
 
@@ -32,22 +48,27 @@ class SqlConversationStore:
         if conversation_id is None:
             now = datetime.now(UTC)
             return Conversation(id=new_conversation_id(), title="", created_at=now, updated_at=now)
-        async with reading(self._engine) as connection:
-            return await _own(connection, principal, conversation_id)
+        return await look(self._engine, lambda connection: _own(connection, principal, conversation_id))
 
     async def adopt(self, principal: Principal, external_id: str) -> Conversation:
         """The conversation that a client knows by an id of its own; made on first use."""
         query = sa.select(conversation).where(*_owned(principal), conversation.c.external_id == external_id)
-        async with reading(self._engine) as connection:
-            row = (await connection.execute(query)).mappings().first()
-        if row is not None:
-            return _conversation(row)
+
+        def find(connection: sa.Connection) -> Conversation | None:
+            row = connection.execute(query).mappings().first()
+            return None if row is None else _conversation(row)
+
+        def find_or_create(connection: sa.Connection) -> Conversation:
+            known = find(connection)  # another request may have adopted it meanwhile
+            return known or _create(connection, principal, new_conversation_id(), external_id=external_id)
+
+        known = await look(self._engine, find)
+        if known is not None:
+            return known
         try:
-            async with writing(self._engine) as connection:
-                return await _create(connection, principal, new_conversation_id(), external_id=external_id)
-        except IntegrityError:  # another request adopted it first
-            async with reading(self._engine) as connection:
-                return _conversation((await connection.execute(query)).mappings().one())
+            return await change(self._engine, find_or_create)
+        except IntegrityError:  # another replica was faster
+            return await change(self._engine, find_or_create)
 
     async def history(self, principal: Principal, conversation_id: str, *, limit: int = 20) -> list[Message]:
         """The latest messages, oldest first; none for a conversation that has not been written yet."""
@@ -58,34 +79,33 @@ class SqlConversationStore:
             .order_by(message.c.id.desc())
             .limit(limit)
         )
-        async with reading(self._engine) as connection:
-            rows = (await connection.execute(query)).mappings().all()
+        rows = await look(self._engine, lambda connection: connection.execute(query).mappings().all())
         return [_message(row) for row in reversed(rows)]
 
     async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
         """First write of a turn; makes the conversation and its title when it is the first question."""
-        async with writing(self._engine) as connection:
-            if not await _touch(connection, principal, conversation_id, title=_title(text)):
+
+        def add(connection: sa.Connection) -> None:
+            if not _touch(connection, principal, conversation_id, title=_title(text)):
                 try:
-                    await _create(connection, principal, conversation_id, title=_title(text))
+                    _create(connection, principal, conversation_id, title=_title(text))
                 except IntegrityError as error:
                     raise _unknown(conversation_id) from error
-            await _append(connection, principal, conversation_id, role="user", text=text, run_id=run_id)
+            _append(connection, principal, conversation_id, role="user", text=text, run_id=run_id, result=None)
+
+        await change(self._engine, add)
 
     async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
         """Second write of a turn; raises `NotFound` when the conversation was deleted meanwhile."""
-        async with writing(self._engine) as connection:
-            if not await _touch(connection, principal, conversation_id):
+        record = result.model_dump_json()
+
+        def add(connection: sa.Connection) -> None:
+            if not _touch(connection, principal, conversation_id):
                 raise _unknown(conversation_id)
-            await _append(
-                connection,
-                principal,
-                conversation_id,
-                role="assistant",
-                text=result.text,
-                run_id=result.run_id,
-                result=result.model_dump_json(),
-            )
+            answer = {"role": "assistant", "text": result.text, "run_id": result.run_id, "result": record}
+            _append(connection, principal, conversation_id, **answer)
+
+        await change(self._engine, add)
 
     async def list(self, principal: Principal, *, limit: int = 50, before: str | None = None) -> list[Conversation]:
         """The principal's conversations, latest first; an unknown `before` is an error, not an empty page."""
@@ -95,49 +115,53 @@ class SqlConversationStore:
             .order_by(conversation.c.updated_at.desc(), conversation.c.id.desc())
             .limit(limit)
         )
-        async with reading(self._engine) as connection:
-            if before is not None:
-                last = await _own(connection, principal, before)
-                position = sa.tuple_(conversation.c.updated_at, conversation.c.id)
-                query = query.where(position < sa.tuple_(sa.literal(last.updated_at), sa.literal(last.id)))
-            rows = (await connection.execute(query)).mappings().all()
-        return [_conversation(row) for row in rows]
+
+        def page(connection: sa.Connection) -> Sequence[RowMapping]:
+            if before is None:
+                return connection.execute(query).mappings().all()
+            last = _own(connection, principal, before)
+            position = sa.tuple_(conversation.c.updated_at, conversation.c.id)
+            further = query.where(position < sa.tuple_(sa.literal(last.updated_at), sa.literal(last.id)))
+            return connection.execute(further).mappings().all()
+
+        return [_conversation(row) for row in await look(self._engine, page)]
 
     async def delete(self, principal: Principal, conversation_id: str) -> None:
         """Remove a conversation, its messages, its runs' events and its approvals, in one transaction."""
-        async with writing(self._engine) as connection:
-            await _own(connection, principal, conversation_id)
+
+        def remove(connection: sa.Connection) -> None:
+            _own(connection, principal, conversation_id)
             for table in (run_record, approval):
                 own = (table.c.tenant == principal.tenant, table.c.conversation_id == conversation_id)
                 # An action that is being carried out keeps its row until it has ended.
                 idle = (table.c.state.in_(_DECIDED),) if table is approval else ()
-                await connection.execute(sa.delete(table).where(*own, *idle))
-            await connection.execute(sa.delete(message).where(message.c.conversation_id == conversation_id))
-            await connection.execute(sa.delete(conversation).where(conversation.c.id == conversation_id))
+                connection.execute(sa.delete(table).where(*own, *idle))
+            connection.execute(sa.delete(message).where(message.c.conversation_id == conversation_id))
+            connection.execute(sa.delete(conversation).where(conversation.c.id == conversation_id))
+
+        await change(self._engine, remove)
 
 
 def _owned(principal: Principal) -> tuple[sa.ColumnElement[bool], ...]:
     return conversation.c.tenant == principal.tenant, conversation.c.user == principal.user
 
 
-async def _own(connection: AsyncConnection, principal: Principal, conversation_id: str) -> Conversation:
+def _own(connection: sa.Connection, principal: Principal, conversation_id: str) -> Conversation:
     query = sa.select(conversation).where(*_owned(principal), conversation.c.id == conversation_id)
-    row = (await connection.execute(query)).mappings().first()
+    row = connection.execute(query).mappings().first()
     if row is None:
         raise _unknown(conversation_id)
     return _conversation(row)
 
 
-async def _touch(connection: AsyncConnection, principal: Principal, conversation_id: str, *, title: str = "") -> bool:
-    change: dict[str, Any] = {"updated_at": datetime.now(UTC)}
-    if title:
-        change["title"] = sa.case((conversation.c.title == "", title), else_=conversation.c.title)
-    query = sa.update(conversation).where(*_owned(principal), conversation.c.id == conversation_id).values(**change)
-    return (await connection.execute(query)).rowcount == 1
+def _touch(connection: sa.Connection, principal: Principal, conversation_id: str, *, title: str = "") -> bool:
+    owned = {"its_tenant": principal.tenant, "its_user": principal.user, "its_id": conversation_id}
+    values = {**owned, "now": datetime.now(UTC), **({"new_title": title} if title else {})}
+    return connection.execute(_NAME if title else _TOUCH, values).rowcount == 1
 
 
-async def _create(
-    connection: AsyncConnection,
+def _create(
+    connection: sa.Connection,
     principal: Principal,
     conversation_id: str,
     *,
@@ -147,14 +171,14 @@ async def _create(
     now = datetime.now(UTC)
     made = Conversation(id=conversation_id, title=title, created_at=now, updated_at=now)
     row = {**made.model_dump(), "tenant": principal.tenant, "user": principal.user, "external_id": external_id}
-    await connection.execute(sa.insert(conversation), row)
+    connection.execute(_CREATE, row)
     return made
 
 
-async def _append(connection: AsyncConnection, principal: Principal, conversation_id: str, **values: Any) -> None:
+def _append(connection: sa.Connection, principal: Principal, conversation_id: str, **values: Any) -> None:
     values["text"] = values["text"].replace("\x00", "\ufffd")  # PostgreSQL keeps no NUL
     row = {"tenant": principal.tenant, "conversation_id": conversation_id, "at": datetime.now(UTC), **values}
-    await connection.execute(sa.insert(message), row)
+    connection.execute(_APPEND, row)
 
 
 def _title(text: str) -> str:

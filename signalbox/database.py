@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import event
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from signalbox.transactions import SqliteThreads
 
 READ_ONLY = {"signalbox_read_only": True}
 """Execution options of an engine whose transactions only read: on SQLite they then wait for no writer."""
@@ -32,9 +34,11 @@ def open_engine(url: str) -> AsyncEngine:
         return create_async_engine(url, pool_pre_ping=True)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_async_engine(url, execution_options={_TURN: asyncio.Lock()})
-    event.listen(engine.sync_engine, "connect", _on_connect)
-    event.listen(engine.sync_engine, "begin", _on_begin)
+    turn = asyncio.Lock()
+    threads = _threads(parsed, turn)
+    engine = create_async_engine(url, execution_options={_TURN: turn, **threads.options})
+    _prepare(engine.sync_engine)
+    event.listen(engine.sync_engine, "engine_disposed", lambda _engine: threads.close())
     return engine
 
 
@@ -59,6 +63,19 @@ async def writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         return
     async with turn, engine.begin() as connection:
         yield connection
+
+
+def _threads(url: URL, turn: asyncio.Lock) -> SqliteThreads:
+    plain = url.set(drivername="sqlite")
+    engines = create_engine(plain), create_engine(plain, execution_options=READ_ONLY)
+    for engine in engines:
+        _prepare(engine)
+    return SqliteThreads(*engines, turn)
+
+
+def _prepare(engine: Engine) -> None:
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
 
 
 def _on_connect(connection: Any, _record: Any) -> None:

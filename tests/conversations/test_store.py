@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from conversations.contracts import ConversationStore
@@ -56,18 +57,23 @@ async def test_history_is_the_latest_oldest_first(store: SqlConversationStore):
     ]
 
 
-async def test_a_plain_turn_is_two_commits(store: SqlConversationStore, engine: AsyncEngine):
-    commits = 0
+async def test_a_plain_turn_is_two_commits(store: SqlConversationStore):
+    statements: list[str] = []
 
-    @sa.event.listens_for(engine.sync_engine, "commit")
-    def count(_connection: object) -> None:
-        nonlocal commits
-        commits += 1
+    def count(_connection: object, clause: object, *_more: object) -> None:
+        statements.append(str(clause).split()[0])
 
-    conversation_id = await turn(store)
-    assert commits == 2
-    await turn(store, conversation_id)
-    assert commits == 4
+    def commit(_connection: object) -> None:
+        statements.append("COMMIT")
+
+    event.listen(sa.Engine, "commit", commit)
+    event.listen(sa.Engine, "before_execute", count)
+    try:
+        await turn(store)
+    finally:
+        event.remove(sa.Engine, "commit", commit)
+        event.remove(sa.Engine, "before_execute", count)
+    assert statements == ["UPDATE", "INSERT", "INSERT", "COMMIT", "UPDATE", "INSERT", "COMMIT"]
 
 
 async def test_the_first_question_is_the_title(store: SqlConversationStore):
