@@ -5,12 +5,16 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from runs.events import ApprovalView, RunEvent, Source, StepStatus
+from runs.events import ApprovalView, RunEvent, StepStatus
 from signalbox.identity import Principal
+from toolbus.budget import Resource
 
 MAX_STEPS = 8
+MAX_ASSUMPTIONS = 3
 NO_ANSWER = "NO_ANSWER"
 """The word with which a model says that the evidence does not hold an answer; it stands first in its reply."""
+NEED = "NEED_MORE:"
+"""The line on which a specialist says what somebody else must still find out; it stands last in its reply."""
 
 
 class Step(BaseModel):
@@ -26,10 +30,12 @@ class Step(BaseModel):
 
 
 class Plan(BaseModel):
-    """What to do for one message. Without steps, `reply` answers it (small talk, a question back)."""
+    """What to do for one message: steps, or a `reply` (small talk), or one `question` back to the user."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    question: str = Field(default="", max_length=400)
+    assumptions: list[str] = Field(default_factory=list, max_length=MAX_ASSUMPTIONS)
     steps: list[Step] = Field(default_factory=list, max_length=MAX_STEPS)
     reply: str = ""
 
@@ -43,10 +49,16 @@ class StepOutcome(BaseModel):
     status: StepStatus
     findings: str = ""
     declined: bool = False
+    need: str = Field(default="", description="What somebody else must still find out, in the specialist's words.")
+    cut: tuple[Resource, ...] = Field(default=(), description="What the step wanted more of than it may use.")
     reason: str = ""
     duration_ms: float = 0
-    sources: tuple[Source, ...] = ()
     approvals: tuple[ApprovalView, ...] = ()
+
+    @property
+    def found(self) -> bool:
+        """Whether it brought something that an answer can be made of."""
+        return self.status == "ok" and not self.declined
 
 
 class ChatMessage(BaseModel):

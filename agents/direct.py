@@ -33,7 +33,6 @@ class DirectAnswer:
             self._turn.release,
             client,
             messages,
-            self._turn.budget,
             cancellation_token,
             extra={name: value for name, value in asked.items() if value is not None},
         )

@@ -8,9 +8,10 @@ NOTHING = "I could not answer this."
 OUT_OF_TIME = "This took longer than a turn may take and was stopped here."
 
 
-def notes(outcomes: Sequence[StepOutcome]) -> str:
-    """One line for each step that did not simply succeed; empty when all did."""
-    return "\n".join(dict.fromkeys(filter(None, map(_note, outcomes))))
+def notes(outcomes: Sequence[StepOutcome], assumptions: Sequence[str] = ()) -> str:
+    """What was taken for granted, and one line for each step that did not simply succeed; empty when all did."""
+    taken = [f"I assumed: {assumption.rstrip('. ')}." for assumption in assumptions]
+    return "\n".join(dict.fromkeys(filter(None, [*taken, *map(_note, outcomes)])))
 
 
 def _note(outcome: StepOutcome) -> str:
@@ -18,7 +19,10 @@ def _note(outcome: StepOutcome) -> str:
     reason = outcome.reason.rstrip(". ")
     match outcome.status:
         case "ok":
-            return ""
+            if not outcome.cut:
+                return ""
+            spent = " and ".join(outcome.cut)
+            return f"The {name} specialist wanted to go further, but its budget of {spent} was used up."
         case "timeout":
             return f"The {name} specialist {reason}."
         case "denied":

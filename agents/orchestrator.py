@@ -25,6 +25,8 @@ from inference.contracts import Models, Purpose
 from runs.events import BUILT_IN, PlanMade, PlannedStep
 from signalbox.errors import SignalboxError
 
+_SETTLED = ("awaiting_approval", "cancelled")
+"""How a step may end without a finding and no other step could do better."""
 _log = structlog.get_logger(__name__)
 
 
@@ -73,24 +75,32 @@ class Orchestrator(BaseChatAgent):
         plan = await self._crew.planner.plan(turn)
         await self._announce(plan)
         if not plan.steps:
-            await release.feed(plan.reply)
+            await release.feed(" ".join(filter(None, [plan.reply.strip(), plan.question])))
             await release.finish()
             self.declined = release.declined
             return
         only = plan.steps[0] if len(plan.steps) == 1 else None
         outcomes = await self._run_steps(plan.steps, streaming=only)
-        more = await self._more_steps(outcomes)
-        if more:
-            outcomes += await self._run_steps(more, earlier=outcomes)
-        await self._answer(outcomes, streamed=only is not None and not more)
+        latest: Sequence[StepOutcome] = outcomes
+        for _ in range(self._crew.replans):
+            more = await self._more_steps(latest, outcomes)
+            if not more:
+                break
+            latest = await self._run_steps(more, earlier=outcomes)
+            outcomes = [*outcomes, *latest]
+        await self._answer(outcomes, latest, streamed=only is not None)
 
     async def _announce(self, plan: Plan) -> None:
-        clean = self._crew.reviewer.clean
+        turn, clean = self._turn, self._crew.reviewer.clean
         steps = tuple(
             PlannedStep(id=step.id, specialist=step.specialist, task=clean(step.task), needs=tuple(step.needs))
             for step in plan.steps
         )
-        await self._turn.emit(PlanMade(steps=steps, note=clean(plan.reply) if steps else ""))
+        assumptions = tuple(filter(None, map(clean, plan.assumptions)))
+        turn.assumptions = tuple(dict.fromkeys([*turn.assumptions, *assumptions]))
+        turn.question = clean(plan.question)
+        note = clean(plan.reply) if steps else ""
+        await turn.emit(PlanMade(steps=steps, note=note, assumptions=assumptions, question=turn.question))
 
     async def _run_steps(
         self, steps: Sequence[Step], *, streaming: Step | None = None, earlier: Sequence[StepOutcome] = ()
@@ -110,36 +120,40 @@ class Orchestrator(BaseChatAgent):
         self._turn.note(outcome)
         return outcome
 
-    async def _more_steps(self, outcomes: Sequence[StepOutcome]) -> Sequence[Step]:
-        """New steps after an outcome left others without what they need; each step of work is planned once only."""
+    async def _more_steps(self, latest: Sequence[StepOutcome], outcomes: Sequence[StepOutcome]) -> Sequence[Step]:
+        """New steps where the latest outcomes changed what is needed; each step of work is planned once only."""
+        turn = self._turn
         room = MAX_STEPS - len(outcomes)
-        if not self._crew.replans or room <= 0 or not any(outcome.status == "skipped" for outcome in outcomes):
+        if room <= 0 or not changes_the_need(latest) or turn.work.spent() is not None:
             return ()
         try:
-            plan = await self._crew.planner.plan(self._turn, outcomes)
+            plan = await self._crew.planner.plan(turn, outcomes)
         except SignalboxError as error:
-            _log.warning("replan.failed", run_id=self._turn.request.run_id, error=error.code)
+            _log.warning("replan.failed", run_id=turn.request.run_id, error=error.code)
             return ()
         tried = {(outcome.step.specialist, outcome.step.task) for outcome in outcomes}
         steps = renamed([step for step in plan.steps if (step.specialist, step.task) not in tried], outcomes)[:room]
         if steps:
-            await self._announce(Plan(steps=list(steps)))
+            await self._announce(Plan(steps=list(steps), assumptions=plan.assumptions))
         return steps
 
-    async def _answer(self, outcomes: Sequence[StepOutcome], *, streamed: bool) -> None:
+    async def _answer(self, outcomes: Sequence[StepOutcome], latest: Sequence[StepOutcome], *, streamed: bool) -> None:
         release = self._turn.release
-        found = [outcome for outcome in outcomes if outcome.status == "ok" and not outcome.declined]
+        found = [outcome for outcome in outcomes if outcome.found]
         waiting = [outcome for outcome in outcomes if outcome.status == "awaiting_approval"]
-        if len(found) > 1:
-            await self._synthesise(outcomes)
+        self.answered_by = "specialist"
+        rest = outcomes
+        if streamed and outcomes[0].status == "ok" and release.fed:
+            await release.finish()
+            rest = outcomes[1:]  # the words of the first are out: what came after them is added
         else:
-            self.answered_by = "specialist"
-            if streamed and outcomes[0].status == "ok" and release.fed:
-                await release.finish()
-            else:
-                release.discard()
-                await self._say([*found, *_told(outcomes)])
-        said = notes(outcomes)
+            release.discard()
+        if len([outcome for outcome in rest if outcome.found]) > 1:
+            await self._synthesise(rest)
+        else:
+            refusals = () if any(outcome.found for outcome in latest) and latest is not outcomes else _told(outcomes)
+            await self._say([*(outcome for outcome in rest if outcome.found), *refusals])
+        said = notes(outcomes, self._turn.assumptions)
         if not release.text.strip() and not waiting:
             said = f"{NOTHING} {said}".strip()
         await release.add(said)
@@ -150,19 +164,35 @@ class Orchestrator(BaseChatAgent):
             await self._turn.release.add(outcome.findings)
 
     async def _synthesise(self, outcomes: Sequence[StepOutcome]) -> None:
-        self.answered_by = "synthesiser"
-        try:
-            self.finish_reason = await self._crew.synthesiser.write(self._turn, outcomes)
-        except (TimeoutError, SignalboxError) as error:
-            _log.warning("synthesis.failed", run_id=self._turn.request.run_id, error=type(error).__name__)
-            self._turn.release.discard()
-            await self._turn.release.add("The findings could not be brought together; here they are one by one.")
-            await self._say([outcome for outcome in outcomes if outcome.status == "ok" and not outcome.declined])
+        turn, release = self._turn, self._turn.release
+        why = ""
+        if (spent := turn.budget.spent()) is not None:
+            why = f"The budget of {spent} was used up before the findings could be brought together"
+        else:
+            try:
+                if release.text.strip():
+                    await release.feed("\n\n")
+                self.finish_reason = await self._crew.synthesiser.write(turn, outcomes)
+                self.answered_by = "synthesiser"
+            except (TimeoutError, SignalboxError) as error:
+                _log.warning("synthesis.failed", run_id=turn.request.run_id, error=type(error).__name__)
+                release.discard()
+                why = "The findings could not be brought together"
+        if why:
+            await release.add(f"{why}; here they are one by one.")
+            await self._say([outcome for outcome in outcomes if outcome.found])
+
+
+def changes_the_need(outcomes: Sequence[StepOutcome]) -> bool:
+    """Whether something that the answer needs was not found, or what was found needs something more."""
+    answered = {outcome.step.task for outcome in outcomes if outcome.found}
+    missing = [outcome for outcome in outcomes if not outcome.found and outcome.status not in _SETTLED]
+    return any(outcome.need for outcome in outcomes) or any(one.step.task not in answered for one in missing)
 
 
 def _told(outcomes: Sequence[StepOutcome]) -> list[StepOutcome]:
     """Steps that found nothing and whose word for it is worth hearing: not a second opinion on another's task."""
-    answered = {outcome.step.task for outcome in outcomes if outcome.status == "ok" and not outcome.declined}
+    answered = {outcome.step.task for outcome in outcomes if outcome.found}
     return [
         outcome
         for outcome in outcomes
@@ -174,7 +204,8 @@ def renamed(steps: Sequence[Step], earlier: Sequence[StepOutcome]) -> list[Step]
     """Steps under ids that no earlier step has; needs of dropped steps go with them."""
     taken = {outcome.step.id for outcome in earlier}
     names = {
-        step.id: step.id if step.id not in taken else f"r{index}_{step.id}"[:20] for index, step in enumerate(steps)
+        step.id: step.id if step.id not in taken else f"r{len(taken) + index}_{step.id}"[:20]
+        for index, step in enumerate(steps)
     }
     kept = set(names.values()) | {outcome.step.id for outcome in earlier if outcome.status == "ok"}
     result: list[Step] = []

@@ -60,11 +60,14 @@ class Planner:
         schema = plan_schema(tuple(known))
         for attempt in (1, 2):
             result = await client.create(messages, json_output=schema, cancellation_token=token)
-            turn.budget.charge_tokens(result.usage.prompt_tokens + result.usage.completion_tokens)
             raw = result.content if isinstance(result.content, str) else ""
-            plan, faults = _read(raw, known, may_be_empty=again)
+            plan, faults = _read(raw)
+            if not faults and (plan.steps or not again):
+                faults = problems(plan, known, asked_before=turn.asked_before)
             if not faults:
                 return plan
+            if turn.budget.spent() is not None:
+                break
             _log.warning("plan.unsound", run_id=turn.request.run_id, attempt=attempt, faults=len(faults))
             listed = "\n".join(f"- {fault}" for fault in faults)
             messages = [
@@ -96,6 +99,7 @@ class Planner:
 
 def described(outcome: StepOutcome) -> dict[str, Any]:
     """An outcome as the models see it: data, never an instruction."""
+    said = {"need": outcome.need} if outcome.need else {}
     return {
         "step": outcome.step.id,
         "specialist": outcome.step.specialist,
@@ -103,13 +107,14 @@ def described(outcome: StepOutcome) -> dict[str, Any]:
         "status": outcome.status,
         "findings": outcome.findings if outcome.status == "ok" else "",
         "reason": outcome.reason,
+        **said,
     }
 
 
-def _read(raw: str, known: Sequence[str], *, may_be_empty: bool) -> tuple[Plan, list[str]]:
+def _read(raw: str) -> tuple[Plan, list[str]]:
     start, end = raw.find("{"), raw.rfind("}")
     try:
         plan = Plan.model_validate_json(raw[start : end + 1] if 0 <= start < end else raw)
     except ValidationError as error:
         return Plan(), [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:5]]
-    return plan, [] if may_be_empty and not plan.steps else problems(plan, known)
+    return plan, []

@@ -19,7 +19,7 @@ def plan_schema(specialists: tuple[str, ...]) -> type[Plan]:
     return create_model("Plan", __base__=Plan, steps=(list[step], Field(default_factory=list, max_length=MAX_STEPS)))
 
 
-def problems(plan: Plan, known: Sequence[str]) -> list[str]:
+def problems(plan: Plan, known: Sequence[str], *, asked_before: bool = False) -> list[str]:
     """What is wrong with a plan, in words that the planner can act on; empty when it can run."""
     steps = plan.steps
     ids = [step.id for step in steps]
@@ -35,17 +35,22 @@ def problems(plan: Plan, known: Sequence[str]) -> list[str]:
         found += [f"Step {step.id!r} needs {need!r}, which is no step." for need in step.needs if need not in ids]
     if not found and not _acyclic(steps):
         found.append("The steps need each other in a circle.")
-    if not steps and not plan.reply.strip():
-        found.append("There are neither steps nor a reply.")
+    if not steps and not plan.reply.strip() and not plan.question.strip():
+        found.append("There are neither steps nor a reply nor a question.")
+    if not steps and plan.question.strip() and asked_before:
+        found.append("The user was asked a question already. Plan the most sensible reading and say what you assume.")
     return found
 
 
 def clamped(plan: Plan, limits_s: Mapping[str, float]) -> Plan:
-    """The plan with every time-out inside what its specialist may take."""
+    """The plan with every time-out inside what its specialist may take, and nothing said that does not belong to it."""
     steps = [
         step.model_copy(update={"timeout_s": _clamp(step.timeout_s, limits_s[step.specialist])}) for step in plan.steps
     ]
-    return plan.model_copy(update={"steps": steps})
+    # Who works does not ask, and who does not work assumed nothing.
+    question = "" if steps else plan.question.strip()
+    assumptions = [text for text in (text.strip()[:300] for text in plan.assumptions) if text] if steps else []
+    return plan.model_copy(update={"steps": steps, "question": question, "assumptions": assumptions})
 
 
 def _clamp(wanted_s: float, limit_s: float) -> float:

@@ -9,18 +9,19 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from agents.citations import Citations
-from agents.contracts import NO_ANSWER
+from agents.contracts import NEED, NO_ANSWER
 from agents.evidence import Evidence
 from agents.review.invisible import VisibleText
 from agents.review.sentences import SentenceGate
 from agents.review.verdict import Surroundings
 from agents.reviewer import Reviewer
+from inference.contracts import CallScope
 from runs.events import AnswerSegment, Source
 
 WITHHELD = "[Withheld: this part of the answer held {reason}.]"
 _CONTEXT = 600
 _MARK = re.compile(rf"^\W*{NO_ANSWER}\b[\s:.,;*_—–-]*", re.IGNORECASE)
-_STRAY = re.compile(rf"\b{NO_ANSWER}\b[:.]?[ \t]*")
+_STRAY = re.compile(rf"\b{NO_ANSWER}\b[:.]?[ \t]*|(?:^|\n)[*_ \t]*{NEED}[^\n]*")
 
 _log = structlog.get_logger(__name__)
 
@@ -29,8 +30,13 @@ class Release:
     """The released text of one run. `feed` drafts into it, `finish` or `discard` what it holds back."""
 
     def __init__(
-        self, reviewer: Reviewer, evidence: Evidence, emit: Callable[[AnswerSegment], Awaitable[None]]
+        self,
+        reviewer: Reviewer,
+        evidence: Evidence,
+        emit: Callable[[AnswerSegment], Awaitable[None]],
+        calls: CallScope | None = None,
     ) -> None:
+        self._calls = calls
         self._reviewer = reviewer
         self._evidence = evidence
         self._emit = emit
@@ -73,14 +79,18 @@ class Release:
         """A paragraph of our own after the draft, through the same gate."""
         await self.finish()
         if paragraph and not self.withheld:
-            await self.feed(f"\n\n{paragraph}" if self.text.strip() else paragraph)
+            await self.feed(f"{self._gap()}{paragraph}" if self.text.strip() else paragraph)
             await self.finish()
+
+    def _gap(self) -> str:
+        """What makes a paragraph of what comes next."""
+        return "\n" * (2 - (self.text[-2:].count("\n") if self.text.endswith("\n") else 0))
 
     async def _let_out(self, piece: str) -> None:
         if self.withheld or not piece:
             return
         piece = self._without_mark(piece)
-        around = Surroundings(before=self._before, links_to=self._evidence.links_to)
+        around = Surroundings(self._before, self._evidence.links_to, self._calls)
         verdict = await self._reviewer.review(piece, around)
         self._before = (self._before + piece)[-_CONTEXT:]
         if verdict.action != "release":

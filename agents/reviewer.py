@@ -70,7 +70,7 @@ class Reviewer:
     async def _judged(self, judge: Judge, verdict: Verdict, around: Surroundings) -> Verdict:
         try:
             async with asyncio.timeout(self._settings.judge_timeout_s):
-                opinion = await judge.judge(verdict.text, around.before)
+                opinion = await judge.judge(verdict.text, around)
         except Exception as error:  # noqa: BLE001 - no opinion is no release
             _log.error("review.judge_failed", error=type(error).__name__)
             return Verdict("withhold", "", "something that could not be judged")

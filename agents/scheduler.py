@@ -27,7 +27,7 @@ async def run_steps(
         if waiting:
             await asyncio.wait(waiting)
         needed = [tasks[need].result() if need in tasks else done[need] for need in step.needs]
-        useless = next((outcome for outcome in needed if outcome.status != "ok" or outcome.declined), None)
+        useless = next((outcome for outcome in needed if not outcome.found), None)
         if useless is None:
             return await run(step, needed)
         outcome = StepOutcome(step=step, status="skipped", reason=_why(useless))

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from autogen_core import CancellationToken
@@ -15,7 +15,7 @@ from agents.evidence import Evidence
 from agents.release import Release
 from agents.shared_tools import SharedTools
 from inference.contracts import CallScope
-from runs.events import ApprovalView, RunEvent, StepReport, StepStatus
+from runs.events import ApprovalView, RunEvent, StepReport, StepStatus, UsageCounted
 from signalbox.errors import UpstreamDown
 from signalbox.identity import Chain
 from toolbus.contracts import Budget, CallContext
@@ -26,7 +26,7 @@ Emit = Callable[[RunEvent], Awaitable[None]]
 
 @dataclass
 class Turn:
-    """One turn while it runs."""
+    """One turn while it runs. `budget` is the run's; `work` is the part of it that its steps share."""
 
     request: TurnRequest
     conversation_id: str
@@ -34,6 +34,7 @@ class Turn:
     today: str
     calls: CallScope
     budget: Budget
+    work: Budget
     emit: Emit
     evidence: Evidence
     release: Release
@@ -41,7 +42,15 @@ class Turn:
     token: CancellationToken = field(default_factory=CancellationToken)
     shared_tools: Sequence[ToolSchema] | None = None
     approvals: list[ApprovalView] = field(default_factory=list)
+    assumptions: tuple[str, ...] = ()
+    question: str = ""
+    asked_before: bool = False
+    """Whether the answer before this one was a question back: one is enough."""
     _reports: dict[str, StepReport] = field(default_factory=dict)
+
+    def counted(self, step_id: str = "") -> UsageCounted:
+        """What the run has used so far, as an event."""
+        return UsageCounted(usage=self.calls.meter.usage, cost=self.calls.meter.cost, step_id=step_id)
 
     def note(self, outcome: StepOutcome) -> None:
         """Keep how a step ended for the run's record."""
@@ -94,6 +103,11 @@ class StepScope:
     call: CallContext
     token: CancellationToken
     findings: Sequence[dict[str, str]] = ()
+
+    @property
+    def calls(self) -> CallScope:
+        """The scope of the step's model calls: metered for the run, charged to the step."""
+        return replace(self.turn.calls, meter=self.turn.calls.meter.part(self.call.budget.charge))
 
 
 def child_of(parent: CancellationToken) -> CancellationToken:

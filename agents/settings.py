@@ -15,6 +15,7 @@ class SpecialistSettings(BaseModel):
     timeout_s: float = Field(default=30, gt=0, description="The longest that one of its steps may take.")
     tool_calls: int = Field(default=8, ge=0)
     tokens: int = Field(default=60_000, gt=0)
+    money: float | None = Field(default=None, gt=0, description="In the currency of the models' prices.")
     max_tool_iterations: int = Field(default=5, ge=3)
     tools: tuple[str, ...] | None = Field(default=None, description="Tool patterns instead of the specialist's own.")
 
@@ -52,8 +53,17 @@ class AgentsSettings(BaseModel):
     lookup_timeout_s: float = Field(default=5, gt=0, description="For conversations, tool lists and health.")
     tool_calls: int = Field(default=24, ge=0, description="For all steps of a turn together.")
     tokens: int = Field(default=240_000, gt=0, description="For all model calls of a turn together.")
+    money: float | None = Field(
+        default=None, gt=0, description="For all model calls of a turn, in the currency of the models' prices."
+    )
+    reserve: float = Field(
+        default=0.15,
+        ge=0,
+        lt=1,
+        description="Share of tokens, money and time that steps leave for the answer.",
+    )
     shared_tools_max: int = Field(default=24, ge=0, description="Up to so many tools every role sees the same list.")
-    replans: int = Field(default=1, ge=0, le=2)
+    replans: int = Field(default=1, ge=0, le=2, description="Times that outcomes may change the plan.")
     history_messages: int = Field(default=12, ge=0)
     history_chars: int = Field(default=6_000, ge=0)
     queue_events: int = Field(

@@ -1,10 +1,10 @@
 """Runs one step: its agent in its own task, with its own token, budget and clock. No exception crosses it."""
 
 import contextlib
+import math
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 import structlog
 from autogen_agentchat.agents import BaseChatAgent
@@ -12,7 +12,7 @@ from autogen_agentchat.base import TaskResult
 from autogen_agentchat.messages import BaseChatMessage, ModelClientStreamingChunkEvent, ToolCallRequestEvent
 from autogen_core import CancellationToken
 
-from agents.contracts import NO_ANSWER, Step, StepOutcome
+from agents.contracts import NEED, NO_ANSWER, Step, StepOutcome
 from agents.evidence import reference
 from agents.guard import GuardedWorkbench
 from agents.prompting import Prompts, defang
@@ -35,9 +35,12 @@ from runs.events import (
     StepStatus,
 )
 from signalbox.errors import BudgetSpent, Bug, NotAllowed, SignalboxError
-from toolbus.contracts import Budget, CallContext, ToolBus, ToolOutcome
+from toolbus.budget import Budget
+from toolbus.contracts import CallContext, ToolBus, ToolOutcome
 
 _SDK_PREFIX = re.compile(r"^Error executing tool [\w.-]+: ")
+_OPENING = "*_ \n"
+_NEED = re.compile(rf"^[*_ ]*{NEED}[*_]*[ \t]*(\S[^\n]*)$", re.MULTILINE)
 _log = structlog.get_logger(__name__)
 
 
@@ -68,10 +71,13 @@ class StepRunner:
         task = self._reviewer.clean(step.task)
         turn.note_start(step, task)
         await turn.emit(StepStarted(step_id=step.id, specialist=step.specialist, task=task))
+        limit_s = min(step.timeout_s, turn.work.left_s())
         try:
-            outcome = await self._attempt(turn, step, needed, release)
+            if (spent := turn.work.spent()) is not None:
+                raise BudgetSpent(f"the budget of {spent} was used up before it began")
+            outcome = await self._attempt(turn, step, needed, release, limit_s)
         except TimeoutError:
-            outcome = StepOutcome(step=step, status="timeout", reason=f"did not answer within {step.timeout_s:g} s")
+            outcome = StepOutcome(step=step, status="timeout", reason=f"did not answer within {limit_s:.3g} s")
         except NotAllowed as error:
             outcome = StepOutcome(step=step, status="denied", reason=error.message)
         except SignalboxError as error:
@@ -86,15 +92,16 @@ class StepRunner:
             }
         )
         await turn.emit(finished(outcome))
+        await turn.emit(turn.counted(step.id))
         return outcome
 
     async def _attempt(
-        self, turn: Turn, step: Step, needed: Sequence[StepOutcome], release: Release | None
+        self, turn: Turn, step: Step, needed: Sequence[StepOutcome], release: Release | None, limit_s: float
     ) -> StepOutcome:
         specialist = self._roster.get(step.specialist)
         if specialist is None:
             raise Bug(f"The plan names {step.specialist!r}, which the check let through.")
-        call = self._call_context(turn, step, specialist)
+        call = self._call_context(turn, step, specialist, limit_s)
         findings = [
             {"step": found.step.id, "specialist": found.step.specialist, "findings": found.findings} for found in needed
         ]
@@ -103,16 +110,16 @@ class StepRunner:
             scope = StepScope(turn=turn, step=step, call=call, token=token, findings=findings)
             return await self._converse(scope, specialist, release if specialist.streams else None)
 
-        text = await bounded(work, child_of(turn.token), timeout_s=step.timeout_s, grace_s=self._settings.stop_grace_s)
-        return judged(step, text, call.outcomes)
+        text = await bounded(work, child_of(turn.token), timeout_s=limit_s, grace_s=self._settings.stop_grace_s)
+        return judged(step, text, call.outcomes).model_copy(update={"cut": tuple(sorted(call.budget.refused))})
 
-    def _call_context(self, turn: Turn, step: Step, specialist: StepSpecialist) -> CallContext:
+    def _call_context(self, turn: Turn, step: Step, specialist: StepSpecialist, limit_s: float) -> CallContext:
         limits = specialist.limits
-        budget = Budget(
+        budget = turn.work.child(
             tool_calls=limits.tool_calls,
             tokens=limits.tokens,
-            deadline=min(turn.budget.deadline, time.monotonic() + step.timeout_s),
-            parent=turn.budget,
+            money=math.inf if limits.money is None else limits.money,
+            within_s=limit_s,
         )
         asked: set[str] = set()
 
@@ -140,7 +147,7 @@ class StepRunner:
         if specialist.tools:
             inner = await self._bus.workbench(scope.call, specialist.tools)
             workbench = GuardedWorkbench(inner, scope.call, self._taker(scope))
-        client = scope.turn.equipped(self._models.client("specialist", scope.turn.calls))
+        client = scope.turn.equipped(self._models.client("specialist", scope.calls))
         if release is None:
             client = Quiet(client)
         agent = specialist.agent(Equipment(client=client, workbench=workbench, prompts=self._prompts))
@@ -184,26 +191,45 @@ class StepRunner:
         )
 
 
-@dataclass(frozen=True)
 class Speaker:
-    """Lets a step's words out while it works: never before a tool has really returned something to speak of."""
+    """Lets a step's words out while it works: never before a tool has really returned something to speak of, and
+    never the words of a refusal, which another step may make pointless.
+    """
 
-    release: Release | None
-    grounded: Callable[[], bool]
+    def __init__(self, release: Release | None, grounded: Callable[[], bool]) -> None:
+        self._release = release
+        self._grounded = grounded
+        self._opening: str | None = ""  # None once something was let out
+        self._silent = False
 
     async def say(self, text: str) -> None:
         """Words as they come."""
-        if self.release is not None and self.grounded():
-            await self.release.feed(text)
+        if self._release is None or self._silent or not self._grounded():
+            return
+        if self._opening is not None:
+            self._opening += text
+            start = self._opening.lstrip(_OPENING)
+            if NO_ANSWER.startswith(start[: len(NO_ANSWER)]):
+                self._silent = len(start) >= len(NO_ANSWER)
+                return
+            text, self._opening = self._opening, None
+        await self._release.feed(text)
+
+    async def end(self) -> None:
+        """The answer is complete: an opening that might have become a refusal was none."""
+        if self._release is not None and self._opening and not self._silent:
+            text, self._opening = self._opening, None
+            await self._release.feed(text)
 
     def take_back(self) -> None:
         """The words before a tool call were thinking aloud: what is still held back never leaves."""
-        if self.release is not None:
-            self.release.discard()
+        self._opening, self._silent = "", False
+        if self._release is not None:
+            self._release.discard()
 
 
 async def converse(agent: BaseChatAgent, task: str, budget: Budget, token: CancellationToken, speaker: Speaker) -> str:
-    """Let an agent work to its last message, which is returned."""
+    """Let an agent work to its last message, which is returned; raises `BudgetSpent` where it may not go on."""
     last = ""
     stream = agent.run_stream(task=task, cancellation_token=token, output_task_messages=False)
     async with contextlib.aclosing(stream) as messages:
@@ -212,15 +238,13 @@ async def converse(agent: BaseChatAgent, task: str, budget: Budget, token: Cance
                 continue
             if isinstance(message, ModelClientStreamingChunkEvent):
                 await speaker.say(message.content)
-                continue
-            if (usage := message.models_usage) is not None and not budget.charge_tokens(
-                usage.prompt_tokens + usage.completion_tokens
-            ):
-                raise BudgetSpent("used up the tokens that it may use")
-            if isinstance(message, ToolCallRequestEvent):
+            elif isinstance(message, ToolCallRequestEvent):
                 speaker.take_back()
+                if (spent := budget.spent()) is not None:
+                    raise BudgetSpent(f"its budget of {spent} was used up")
             elif isinstance(message, BaseChatMessage):
                 last = message.to_model_text()
+    await speaker.end()
     return last
 
 
@@ -235,15 +259,23 @@ def judged(step: Step, text: str, outcomes: Sequence[ToolOutcome]) -> StepOutcom
         denied = [outcome for outcome in outcomes if outcome.status == "denied"]
         status = "denied" if denied else "failed"
         reason = _SDK_PREFIX.sub("", (denied or outcomes)[-1].text)[:300]
-    stripped = text.lstrip("*_ \n")
+    text, need = _need(text)
+    stripped = text.lstrip(_OPENING)
     return StepOutcome(
         step=step,
         status=status,
-        findings=text.strip(),
+        findings=text,
         declined=stripped.startswith(NO_ANSWER) or not stripped,
+        need=need,
         reason=reason,
         approvals=tuple({approval.id: approval for approval in approvals}.values()),
     )
+
+
+def _need(text: str) -> tuple[str, str]:
+    """A reply without the lines that say what somebody else must find out, and what they say."""
+    needs = [match[1].strip() for match in _NEED.finditer(text)]
+    return _NEED.sub("", text).strip(), "; ".join(needs)[:500]
 
 
 def finished(outcome: StepOutcome) -> StepFinished:

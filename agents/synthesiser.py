@@ -14,7 +14,9 @@ from agents.release import Release
 from agents.scope import Turn, bounded, child_of
 from agents.settings import AgentsSettings
 from inference.contracts import Models
-from toolbus.contracts import Budget
+
+_SHARE = 0.9
+"""Of the time that is left: should it not suffice, there is time to say the findings one by one."""
 
 
 class Synthesiser:
@@ -31,9 +33,9 @@ class Synthesiser:
         messages = self._prompts.messages("synthesiser", sections)
         client = turn.equipped(self._models.client("synthesiser", turn.calls))
         return await bounded(
-            lambda token: stream_into(turn.release, client, messages, turn.budget, token),
+            lambda token: stream_into(turn.release, client, messages, token),
             child_of(turn.token),
-            timeout_s=self._settings.synthesiser_timeout_s,
+            timeout_s=min(self._settings.synthesiser_timeout_s, turn.budget.left_s() * _SHARE),
             grace_s=self._settings.stop_grace_s,
         )
 
@@ -42,7 +44,6 @@ async def stream_into(
     release: Release,
     client: ChatCompletionClient,
     messages: Sequence[LLMMessage],
-    budget: Budget,
     token: CancellationToken,
     *,
     extra: Mapping[str, Any] | None = None,
@@ -55,7 +56,6 @@ async def stream_into(
         async for chunk in chunks:
             if isinstance(chunk, CreateResult):
                 reason = chunk.finish_reason
-                budget.charge_tokens(chunk.usage.prompt_tokens + chunk.usage.completion_tokens)
                 if not streamed and isinstance(chunk.content, str):
                     await release.feed(chunk.content)
             else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import UTC, datetime
@@ -74,6 +75,8 @@ class Turns:
                     yield event
             if run.stopping is not None:
                 await asyncio.shield(run.stopping)
+            if run.turn is not None:
+                yield run.channel.numbered(run.turn.counted())
             yield run.channel.numbered(run.ending())
         finally:
             if not run.job.done():
@@ -167,6 +170,7 @@ class Turns:
         request, settings = run.request, self._settings
         async with within(settings.lookup_timeout_s, "The conversation store"):
             conversation = await self._conversations.open(request.principal, request.conversation_id)
+            asked = False
             if request.conversation_id is None:
                 history = from_context(request.context, settings)
             else:
@@ -174,14 +178,16 @@ class Turns:
                     request.principal, conversation.id, limit=settings.history_messages
                 )
                 history = from_messages(earlier, settings)
+                asked = bool(earlier and earlier[-1].result and earlier[-1].result.question)
             await self._conversations.add_question(request.principal, conversation.id, request.run_id, request.text)
         crew = await self._crews.choose(conversation.id)
         evidence = Evidence()
+        budget, work = _budgets(settings)
         scope = CallScope(
             tenant=request.principal.tenant,
             conversation_id=conversation.id,
             run_id=request.run_id,
-            meter=UsageMeter(),
+            meter=UsageMeter(charge=budget.charge),
         )
         turn = Turn(
             request=request,
@@ -189,11 +195,13 @@ class Turns:
             history=history,
             today=self._clock().date().isoformat(),
             calls=scope,
-            budget=Budget(settings.tool_calls, settings.tokens, time.monotonic() + settings.turn_timeout_s),
+            budget=budget,
+            work=work,
             emit=run.channel.emit,
             evidence=evidence,
-            release=Release(crew.reviewer, evidence, run.channel.emit),
+            release=Release(crew.reviewer, evidence, run.channel.emit, scope),
             release_name=crew.release,
+            asked_before=asked,
         )
         return turn, crew
 
@@ -215,6 +223,8 @@ class Turns:
             usage=meter.usage,
             cost=meter.cost,
             purposes={**meter.purposes},
+            assumptions=turn.assumptions,
+            question=turn.question,
             release=crew.release,
             finish_reason="length"
             if reason == "length"
@@ -248,6 +258,21 @@ class _Run:
     def ending(self) -> RunEvent:
         """The terminal event."""
         return RunCancelled(reason=self.reason) if self.job.cancelled() else self.job.result()
+
+
+def _budgets(settings: AgentsSettings) -> tuple[Budget, Budget]:
+    """The run's budget, and below it that of its steps: what they leave pays for bringing their findings together."""
+    money = math.inf if settings.money is None else settings.money
+    run = Budget(settings.tool_calls, settings.tokens, time.monotonic() + settings.turn_timeout_s, money=money)
+    share = 1 - settings.reserve
+    kept_s = min(settings.reserve * settings.turn_timeout_s, settings.synthesiser_timeout_s)
+    work = run.child(
+        tool_calls=settings.tool_calls,
+        tokens=math.ceil(settings.tokens * share),
+        money=money * share,
+        within_s=settings.turn_timeout_s - kept_s,
+    )
+    return run, work
 
 
 def _owner(principal: Principal) -> tuple[str, str]:

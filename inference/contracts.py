@@ -1,5 +1,6 @@
 """What the layers above see of inference."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +17,8 @@ class UsageMeter:
     """Adds up what the calls of one run used; every client of the run reports here, once for each call.
 
     cost: in the currency of the prices in the settings, of all calls; `purposes` says what for.
+    A part of the run has a meter of its own below the run's: what it records counts for both. `charge` is told the
+    tokens and the cost of each call, so that whoever pays for them need not know who made it.
     """
 
     usage: TokenUsage = field(default_factory=TokenUsage)
@@ -25,6 +28,8 @@ class UsageMeter:
     truncated: set[str] = field(default_factory=set)
     """Purposes of which an answer was cut off at its token limit."""
     purposes: dict[Purpose, PurposeUsage] = field(default_factory=dict)
+    parent: "UsageMeter | None" = None
+    charge: Callable[[int, float], None] | None = None
 
     def record(
         self,
@@ -36,12 +41,21 @@ class UsageMeter:
         purpose: Purpose | None = None,
     ) -> None:
         """Book one call; without a purpose it counts in the sums alone."""
-        self.usage = self.usage + usage
-        self.engines.add(engine)
-        self.degraded = self.degraded or degraded
-        self.cost += cost
-        if purpose is not None and usage.model_calls:
-            self.purposes[purpose] = self.purposes.get(purpose, PurposeUsage()).plus(usage, cost)
+        if self.charge is not None:
+            self.charge(usage.total_tokens, cost)
+        meter: UsageMeter | None = self
+        while meter is not None:
+            meter.usage = meter.usage + usage
+            meter.engines.add(engine)
+            meter.degraded = meter.degraded or degraded
+            meter.cost += cost
+            if purpose is not None and usage.model_calls:
+                meter.purposes[purpose] = meter.purposes.get(purpose, PurposeUsage()).plus(usage, cost)
+            meter = meter.parent
+
+    def part(self, charge: Callable[[int, float], None]) -> "UsageMeter":
+        """A meter below this one, whose calls are charged to somebody else."""
+        return UsageMeter(parent=self, charge=charge, truncated=self.truncated)
 
 
 @dataclass(frozen=True)

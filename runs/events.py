@@ -116,6 +116,8 @@ class RunResult(_Frozen):
     usage: TokenUsage = TokenUsage()
     cost: float = Field(default=0.0, description="Of all model calls, in the currency of the prices in the settings.")
     purposes: dict[str, PurposeUsage] = Field(default={}, description="What was used and paid for what.")
+    assumptions: tuple[str, ...] = Field(default=(), description="What was taken for granted instead of asked.")
+    question: str = Field(default="", description="Set where the answer is a question back to the user.")
     finish_reason: Literal["stop", "length", "content_filter", "tool_calls"] = "stop"
     cancelled: bool = Field(default=False, description="Stopped before it was complete; `text` is what was released.")
     release: str = Field(default="", description="The release of prompts, parameters and policy that answered.")
@@ -150,6 +152,8 @@ class PlanMade(_Event):
     type: Literal["plan.made"] = "plan.made"
     steps: tuple[PlannedStep, ...]
     note: str = ""
+    assumptions: tuple[str, ...] = ()
+    question: str = ""
 
 
 class StepStarted(_Event):
@@ -210,6 +214,15 @@ class SourcesFound(_Event):
     sources: tuple[Source, ...]
 
 
+class UsageCounted(_Event):
+    """What the run has used so far, after each step and before its end."""
+
+    type: Literal["usage.counted"] = "usage.counted"
+    usage: TokenUsage
+    cost: float = 0
+    step_id: str = Field(default="", description="The step that has just ended; empty for the run as a whole.")
+
+
 class ApprovalRequested(_Event):
     """An action waits for a person."""
 
@@ -257,6 +270,7 @@ RunEvent = Annotated[
     | ToolFinished
     | Progress
     | SourcesFound
+    | UsageCounted
     | ApprovalRequested
     | AnswerSegment
     | RunFinished

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from runs.events import ApprovalView, RunEvent
 from signalbox.identity import Chain
+from toolbus.budget import Budget
+
+__all__ = ["ApprovalDesk", "Budget", "CallContext", "Emit", "ToolBus", "ToolOutcome", "ToolSpec"]
 
 Emit = Callable[[RunEvent], Awaitable[None]]
 
@@ -28,40 +31,6 @@ class ToolSpec(BaseModel):
     destructive: bool = True
     idempotent: bool = False
     pin: str
-
-
-@dataclass
-class Budget:
-    """What a run or a step may still spend; a child never has more than its parent."""
-
-    tool_calls: int
-    tokens: int
-    deadline: float
-    parent: "Budget | None" = None
-
-    def take_tool_call(self) -> bool:
-        """Reserve one call here and in every ancestor; False, with nothing reserved, when any is empty."""
-        chain = self._chain()
-        if any(budget.tool_calls <= 0 for budget in chain):
-            return False
-        for budget in chain:
-            budget.tool_calls -= 1
-        return True
-
-    def charge_tokens(self, tokens: int) -> bool:
-        """Book tokens that were used; False once this budget or an ancestor is overdrawn."""
-        chain = self._chain()
-        for budget in chain:
-            budget.tokens -= tokens
-        return all(budget.tokens >= 0 for budget in chain)
-
-    def _chain(self) -> "list[Budget]":
-        chain: list[Budget] = []
-        budget: Budget | None = self
-        while budget is not None:
-            chain.append(budget)
-            budget = budget.parent
-        return chain
 
 
 @dataclass

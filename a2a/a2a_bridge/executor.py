@@ -29,6 +29,7 @@ from runs.events import (
     StepStarted,
     ToolCalled,
     ToolFinished,
+    UsageCounted,
 )
 from runs.ids import new_run_id
 from signalbox.errors import NotAuthenticated, SignalboxError
@@ -137,7 +138,7 @@ class _Relay:
                 await self._updater.failed(self._updater.new_agent_message([Part(text=event.message)]))
             case RunCancelled():
                 await self._updater.cancel()
-            case RunStarted() | SourcesFound() | ApprovalRequested():
+            case RunStarted() | SourcesFound() | ApprovalRequested() | UsageCounted():
                 pass  # all of it stands in the final record
             case _:
                 assert_never(event)

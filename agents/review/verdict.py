@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from inference.contracts import CallScope
+
 Action = Literal["release", "mask", "withhold"]
 
 
@@ -18,10 +20,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a check may know besides the piece: what came before it, and which links the run's sources justify."""
+    """What a check may know besides the piece: what came before it, which links the run's sources justify, and in
+    whose name a judge that is a model makes its calls, so that the run pays for them.
+    """
 
     before: str = ""
     links_to: Callable[[str], bool] = lambda _url: False
+    calls: CallScope | None = None
 
 
 class Check(Protocol):
@@ -33,7 +38,7 @@ class Check(Protocol):
 class Judge(Protocol):
     """A model's opinion; it can only tighten what the deterministic checks decided."""
 
-    async def judge(self, text: str, before: str) -> Verdict:
+    async def judge(self, text: str, around: Surroundings) -> Verdict:
         """Anything but `release` holds; raising or being late counts as `withhold`."""
         ...
 

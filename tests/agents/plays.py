@@ -7,10 +7,12 @@ from tests.agents.scripted import ask, call, collect
 A, B = "aaaaaaaa", "bbbbbbbb"
 
 
-def plan(*steps, reply=""):
+def plan(*steps, reply="", question="", assumptions=()):
     return Plan(
         steps=[Step(id=name, specialist=who, task=f"task {name}", needs=list(needs)) for name, who, needs in steps],
         reply=reply,
+        question=question,
+        assumptions=list(assumptions),
     )
 
 

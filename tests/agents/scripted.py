@@ -73,6 +73,7 @@ class Reply:
     preamble: str = ""
     finish_reason: Any = "stop"
     usage: tuple[int, int] = (10, 5)
+    cost: float = 0
 
 
 Script = Callable[[Seen], Reply | str | list[FunctionCall] | Plan]
@@ -177,7 +178,7 @@ class ScriptedClient(ChatCompletionClient):
             raise reply.error
         prompt, completion = reply.usage
         usage = TokenUsage(prompt_tokens=prompt, completion_tokens=completion, model_calls=1)
-        self._scope.meter.record(usage, engine=self._models.name)
+        self._scope.meter.record(usage, engine=self._models.name, cost=reply.cost)
         return CreateResult(
             finish_reason="function_calls" if isinstance(reply.content, list) else reply.finish_reason,
             content=reply.content,

@@ -1,9 +1,7 @@
 """The orchestrator through the turn runner: who runs when, and what the answer says of those that did not succeed."""
 
-import asyncio
-
 from agents.contracts import Plan, Step
-from runs.events import AnswerSegment, ApprovalRequested, PlanMade, StepFinished
+from runs.events import AnswerSegment, ApprovalRequested, StepFinished
 from signalbox.errors import UpstreamDown
 from tests.agents.memory import MemoryBus
 from tests.agents.plays import A, B, plan, result_of, script, searching
@@ -173,20 +171,6 @@ async def test_one_step_needs_no_synthesiser_and_small_talk_needs_no_step(house)
     assert home.models.by_role("synthesiser") == []
 
 
-async def test_a_clarifying_question_is_the_answer(house):
-    home = house(script(plan(reply="Which of the two plants do you mean?")))
-    result, events = await result_of(home)
-    assert result.text == "Which of the two plants do you mean?"
-    assert [event.steps for event in events if isinstance(event, PlanMade)] == [()]
-    assert not result.declined
-
-
-async def test_an_assumption_that_the_planner_made_is_shown_with_the_plan(house):
-    home = house(script(plan(("a", "generalist", ()), reply="I assumed that you mean Ghent."), a="A."))
-    _, events = await result_of(home)
-    assert [event.note for event in events if isinstance(event, PlanMade)] == ["I assumed that you mean Ghent."]
-
-
 async def test_an_unsound_plan_is_repaired_once(house):
     said = []
 
@@ -338,51 +322,3 @@ async def test_nothing_is_said_before_a_tool_returned_something_to_speak_of(hous
     home = house(script(plan(("a", "data", ())), a=searching("operations__x", invented)), bus)
     _, events = await result_of(home)
     assert not any("orders" in event.text for event in events if isinstance(event, AnswerSegment))
-
-
-async def test_the_budget_of_tokens_ends_a_step_with_an_honest_word(house):
-    spends = Reply("Long answer.", usage=(500, 700))
-    home = house(
-        script(plan(("a", "generalist", ())), a=spends),
-        specialists={"generalist": {"module": "agents.specialists.generalist", "tokens": 1000}},
-        fallback="generalist",
-    )
-    result, _ = await result_of(home)
-    assert "The generalist specialist could not do its part: used up the tokens that it may use." in result.text
-    assert result.steps[0].status == "failed"
-
-
-async def test_the_budget_of_tool_calls_is_shared_by_all_steps(house):
-    bus = MemoryBus(
-        knowledge__search=lambda _: evidence(A, "x"), operations__q=lambda _: evidence(B, "y", tool="operations__q")
-    )
-    the_plan = plan(("k", "knowledge", ()), ("d", "data", ()))
-
-    def three(tool):
-        return lambda seen: "Done." if seen.results else [call(tool, f"c{index}") for index in range(3)]
-
-    home = house(script(the_plan, k=three("knowledge__search"), d=three("operations__q")), bus, tool_calls=4)
-    await result_of(home)
-    assert len(bus.started) == 4
-
-
-async def test_a_whole_turn_that_takes_too_long_and_said_nothing_is_an_upstream_that_is_down(house):
-    the_plan = plan(("a", "generalist", ()), ("b", "generalist", ()))
-    slow = Reply("The first sentence is out. The second never comes", latency_s=20, chunks=4)
-    home = house(script(the_plan, a="A.", b="B.", synthesiser=slow), turn_timeout_s=0.4)
-    events = await collect(home.turns.run(ask("What?")))
-    assert events[-1].type == "run.failed"
-    assert events[-1].status == 503
-    assert "0.4 s" in events[-1].message
-    await asyncio.sleep(0)
-    assert home.models.by_role("synthesiser")[0].cancelled
-
-
-async def test_a_whole_turn_that_takes_too_long_ends_with_what_was_released(house):
-    slow = Reply("The first sentence is out. " + "The second one never ends " * 40, latency_s=8, chunks=400)
-    home = house(lambda seen: slow, turn_timeout_s=1)
-    events = await collect(home.turns.run(ask("What?", model="direct")))
-    assert events[-1].result.text == (
-        "The first sentence is out. \n\nThis took longer than a turn may take and was stopped here."
-    )
-    assert home.models.seen[0].cancelled

@@ -47,7 +47,7 @@ def test_a_circle_is_no_plan():
 
 
 def test_neither_steps_nor_reply_is_no_plan():
-    assert problems(Plan(), KNOWN) == snapshot(["There are neither steps nor a reply."])
+    assert problems(Plan(), KNOWN) == snapshot(["There are neither steps nor a reply nor a question."])
     assert problems(Plan(reply="Hello"), KNOWN) == []
 
 

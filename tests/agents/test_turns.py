@@ -39,7 +39,9 @@ async def test_a_question_is_planned_searched_and_answered_with_citations(house)
         "sources.found",
         "answer.segment",
         "step.finished",
+        "usage.counted",
         "answer.segment",
+        "usage.counted",
         "run.finished",
     ]
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
@@ -125,7 +127,13 @@ async def test_direct_is_one_model_call_through_the_gate(house):
     home = house(lambda seen: "My key is sk-sb-0123456789abcdef-ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789abcdefg. Bye.")
     context = (ChatMessage(role="system", content="Be brief."), ChatMessage(role="user", content="Hi"))
     events = await collect(home.turns.run(ask("Key?", model="direct", context=context)))
-    assert [event.type for event in events] == ["run.started", "answer.segment", "answer.segment", "run.finished"]
+    assert [event.type for event in events] == [
+        "run.started",
+        "answer.segment",
+        "answer.segment",
+        "usage.counted",
+        "run.finished",
+    ]
     assert events[-1].result.text == "My key is [secret removed]. Bye."
     (seen,) = home.models.seen
     assert seen.purpose == "direct"

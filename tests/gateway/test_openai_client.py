@@ -48,6 +48,8 @@ async def test_an_answer_carries_text_usage_and_what_it_rests_on(sdk, house):
             "degraded": False,
             "cancelled": False,
             "release": "",
+            "assumptions": [],
+            "question": "",
             "steps": [
                 {
                     "id": "s1",
