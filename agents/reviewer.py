@@ -40,7 +40,11 @@ class Reviewer:
     async def review(self, text: str, around: Surroundings) -> Verdict:
         """The verdict on `text`, which follows `around.before`."""
         verdict = self.look(text, around)
-        if self._judge is None or verdict.action == "withhold" or not text.strip():
+        return verdict if verdict.action == "withhold" else await self.opinion(verdict, around)
+
+    async def opinion(self, verdict: Verdict, around: Surroundings) -> Verdict:
+        """The verdict with the judge's opinion on what would leave by it; without a judge, the verdict."""
+        if self._judge is None or not verdict.text.strip():
             return verdict
         return await self._judged(self._judge, verdict, around)
 

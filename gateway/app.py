@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
+from agents.direct_calls import DirectCalls
 from conversations.contracts import ConversationStore
 from gateway.approvals import ApprovalsApi
 from gateway.auth import OPEN_PATHS, Authentication
@@ -35,6 +36,7 @@ class GatewayServices:
     """What the gateway stands on; wiring makes it."""
 
     turns: Turns
+    direct: DirectCalls
     conversations: ConversationStore
     approvals: Approvals
     keys: ApiKeys
@@ -56,10 +58,10 @@ def build_app(
     app = FastAPI(title="Signalbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
     for api in (
-        ChatApi(turns, settings),
+        ChatApi(turns, services.direct, settings),
         ConversationsApi(services.conversations, log),
         ApprovalsApi(services.approvals),
-        RunsApi(log, keepalive_s=settings.keepalive_s),
+        RunsApi(log, turns.calls, keepalive_s=settings.keepalive_s),
         DocumentsApi(services.knowledge),
         HealthApi(services.health, metrics, turns.admission),
     ):

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from runs.events import RunFailed
-from signalbox.errors import BudgetSpent, Bug, NotAuthenticated, NotFound, SignalboxError, UpstreamDown, UserFault
+from signalbox.errors import BudgetSpent, Bug, NotAuthenticated, SignalboxError, UpstreamDown, UserFault
 
 # The types and codes that OpenAI itself sends, so that clients that match on them work.
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -27,12 +27,6 @@ class InvalidBody(UserFault):
     def __init__(self, error: ValidationError) -> None:
         super().__init__("The request body is not valid.")
         self.errors = error.errors(include_url=False, include_context=False, include_input=False)
-
-
-class ModelNotFound(NotFound):
-    """A model that is not offered."""
-
-    code = "model_not_found"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from runs.events import RunEvent, RunFinished
+from runs.events import RunEvent, RunFinished, TokenUsage
 
 _BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.3, 0.8, 2, 5, 15, 60)
 
@@ -19,7 +19,9 @@ class Metrics:
             "signalbox_http_seconds", "Time to the end of the answer.", ["route"], buckets=_BUCKETS, registry=registry
         )
         self._turns = Counter("signalbox_turns", "Turns by model and end.", ["model", "end"], registry=registry)
-        self._tokens = Counter("signalbox_tokens", "Tokens of all model calls.", ["kind"], registry=registry)
+        tokens = Counter("signalbox_tokens", "Tokens of all model calls.", ["kind"], registry=registry)
+        self._prompt, self._completion = tokens.labels("prompt"), tokens.labels("completion")
+        self._calls: dict[str, Counter] = {}
         self._running = Gauge("signalbox_runs_running", "Runs in progress.", registry=registry)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
@@ -36,5 +38,16 @@ class Metrics:
         self._running.dec()
         self._turns.labels(model, last.type.removeprefix("run.")).inc()
         if isinstance(last, RunFinished):
-            self._tokens.labels("prompt").inc(last.result.usage.prompt_tokens)
-            self._tokens.labels("completion").inc(last.result.usage.completion_tokens)
+            self._used(last.result.usage)
+
+    def call_ended(self, end: str, usage: TokenUsage) -> None:
+        """One call of a bare model is over: finished, failed or cancelled."""
+        self._running.dec()
+        if (counter := self._calls.get(end)) is None:  # looking labels up costs more than counting
+            counter = self._calls[end] = self._turns.labels("direct", end)
+        counter.inc()
+        self._used(usage)
+
+    def _used(self, usage: TokenUsage) -> None:
+        self._prompt.inc(usage.prompt_tokens)
+        self._completion.inc(usage.completion_tokens)

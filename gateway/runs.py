@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import Response
 
 from gateway.auth import principal_of
+from gateway.calls import LiveCalls
 from gateway.openai.streaming import KEEPALIVE
 from gateway.sse import ByteStream
 from runs.events import RunEvent
@@ -19,8 +20,9 @@ After = Annotated[int, Query(ge=0)]
 class RunsApi:
     """The routes of runs."""
 
-    def __init__(self, log: RunLog, *, keepalive_s: float) -> None:
+    def __init__(self, log: RunLog, calls: LiveCalls, *, keepalive_s: float) -> None:
         self._log = log
+        self._calls = calls
         self._keepalive_s = keepalive_s
         self.router = APIRouter(prefix="/v1/runs")
         self.router.add_api_route("/{run_id}/events", self.events, methods=["GET"], response_model=None)
@@ -43,8 +45,11 @@ class RunsApi:
         return ByteStream(_frames(batches))
 
     async def cancel(self, request: Request, run_id: str) -> dict[str, Any]:
-        """Stop a run; what was released of its answer stays."""
-        stopped = await self._log.cancel(principal_of(request), run_id)
+        """Stop a run, or a call of a bare model; what was released of its answer stays."""
+        principal = principal_of(request)
+        stopped = self._calls.cancel(principal, run_id)
+        if stopped is None:
+            stopped = await self._log.cancel(principal, run_id)
         return {"id": run_id, "object": "run", "cancelled": stopped}
 
 

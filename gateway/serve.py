@@ -43,7 +43,7 @@ class GatewayServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, then stop; every stream gets its end."""
-        self._turns.admission.draining = True
+        self._turns.drain()
         drain = asyncio.create_task(self._drain())
         try:
             await super().shutdown(sockets)
@@ -53,5 +53,5 @@ class GatewayServer(uvicorn.Server):
 
     async def _drain(self) -> None:
         await asyncio.sleep(self._settings.shutdown_grace_s)
-        stopped = self._turns.log.stop_all(reason="the server is shutting down")
+        stopped = self._turns.stop_all(reason="the server is shutting down")
         _log.info("gateway.stopped_runs", runs=stopped)

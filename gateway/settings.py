@@ -19,6 +19,8 @@ class GatewaySettings(BaseModel):
     requests_per_minute: int = Field(default=240, ge=1, description="Of one principal.")
     runs_per_principal: int = Field(default=8, ge=1, description="At the same time; more get 429.")
     runs_total: int = Field(default=128, ge=1, description="At the same time; more get 503.")
+    calls_per_principal: int = Field(default=64, ge=1, description="Bare model calls at the same time; more get 429.")
+    calls_total: int = Field(default=512, ge=1, description="Bare model calls at the same time; more get 503.")
 
     keepalive_s: float = Field(default=10, gt=0, description="Silence on a stream before a comment is sent.")
     shutdown_grace_s: float = Field(default=3, ge=0, description="For runs to finish after SIGTERM.")

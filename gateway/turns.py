@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 
 from agents.contracts import TurnRequest, TurnRunner
+from gateway.calls import LiveCalls
 from gateway.limits import Admission
 from gateway.metrics import Metrics
 from runs.events import RunEvent, RunFailed
@@ -14,11 +15,29 @@ from signalbox.errors import SignalboxError
 class Turns:
     """A `TurnRunner` around another one; wiring hands it to every surface."""
 
-    def __init__(self, runner: TurnRunner, log: RunLog, admission: Admission, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        runner: TurnRunner,
+        log: RunLog,
+        admission: Admission,
+        metrics: Metrics,
+        *,
+        calls: LiveCalls | None = None,
+    ) -> None:
         self._runner = runner
         self._metrics = metrics
         self.log = log
         self.admission = admission
+        self.calls = calls or LiveCalls(admission, metrics)
+
+    def drain(self) -> None:
+        """Refuse what is new from now on."""
+        self.admission.draining = True
+        self.calls.admission.draining = True
+
+    def stop_all(self, *, reason: str) -> int:
+        """Stop every run and every call; how many that were."""
+        return self.log.stop_all(reason=reason) + self.calls.stop_all(reason=reason)
 
     def start(self, request: TurnRequest) -> None:
         """Admit the run and begin it; read it from the log. Raises `BudgetSpent` or `UpstreamDown` when refused."""

@@ -1,15 +1,16 @@
 """What the layers above see of inference."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from autogen_core.models import ChatCompletionClient
 
 from inference.purposes import Purpose
+from inference.settings import DIRECT
 from runs.events import PurposeUsage, TokenUsage
 
-__all__ = ["CallScope", "Models", "Purpose", "UsageMeter"]
+__all__ = ["DIRECT", "BareModel", "CallScope", "Models", "Purpose", "UsageMeter"]
 
 
 @dataclass
@@ -71,11 +72,31 @@ class CallScope:
     """What for, where one client serves one purpose; the embedded engine books its calls under it."""
 
 
+class BareModel(Protocol):
+    """One model for one request of a caller that wants no agents. What it says has not been reviewed."""
+
+    async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A whole chat completion for a chat body as OpenAI's; raises `UserFault` for what may not be sent."""
+        ...
+
+    def stream(self, body: Mapping[str, Any]) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Its chunks, in batches as they came; closing the generator ends the request at the server."""
+        ...
+
+
 class Models(Protocol):
     """Chooses the model behind each purpose."""
 
     def client(self, purpose: Purpose, scope: CallScope) -> ChatCompletionClient:
         """A light client for one scope; pools, breakers and limits behind it are shared. Never closes the pool."""
+        ...
+
+    def direct(self, scope: CallScope, *, model: str = DIRECT) -> BareModel:
+        """A bare model for one request; raises `NotFound` for a name that is unknown."""
+        ...
+
+    def offered(self, subjects: Collection[str]) -> tuple[str, ...]:
+        """The names under which these subjects (`everyone`, `user:…`, `group:…`) may ask for bare models."""
         ...
 
     def engine(self, purpose: Purpose) -> str:

@@ -5,6 +5,7 @@ caller's, so nothing is validated but the protocol. What comes back has not been
 """
 
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from inference.client import Route
@@ -32,7 +33,7 @@ class DirectUpstream:
         policy: FallbackPolicy,
     ) -> None:
         self._routes = routes
-        self._scope = scope
+        self._scope = replace(scope, purpose="direct")
         self._telemetry = telemetry
         self._policy = policy
 

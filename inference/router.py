@@ -1,6 +1,6 @@
 """Which model answers for which purpose: the `Models` of the running system."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import get_args
@@ -19,14 +19,13 @@ from inference.direct import DirectUpstream
 from inference.direct_local import LocalDirect
 from inference.fallback import FallbackChatClient, FallbackPolicy
 from inference.prediction import ClassifyClient, EmbeddingsClient, RerankClient
-from inference.settings import EMBEDDED, InferenceSettings, ModelSettings, PurposeSettings
+from inference.settings import DIRECT, EMBEDDED, InferenceSettings, ModelSettings, PurposeSettings
 from inference.telemetry import InferenceMetrics, Telemetry
 from runs.events import TokenUsage
 from signalbox.errors import NotFound, SignalboxError, UserFault
+from signalbox.identity import EVERYONE
 
 _log = structlog.get_logger(__name__)
-
-DIRECT = "direct"
 
 EmbeddedFactory = Callable[[CallScope], ChatCompletionClient]
 
@@ -96,16 +95,19 @@ class RoutedModels:
         """A bare model for one request: `direct` as the settings route it, or a model by its name."""
         if model == DIRECT:
             routes = self._routes["direct"]
-        elif model in self._fleet.pools:
-            routes = (Route("direct", self._fleet.pools[model], {}),)
+        elif model == EMBEDDED:
+            routes = (self._local,)
+        elif model in self._pools:
+            routes = (Route("direct", self._pools[model], {}),)
         else:
-            known = ", ".join(self.direct_names())
+            known = ", ".join((DIRECT, *self._pools))
             raise NotFound(f"The model {model!r} does not exist.", hint=f"Use one of {known}.", param="model")
         return DirectUpstream(routes, scope, self._telemetry, self._policy("direct", routes, scope))
 
-    def direct_names(self) -> tuple[str, ...]:
-        """The names by which bare models can be asked."""
-        return (DIRECT, *self._fleet.pools)
+    def offered(self, subjects: Collection[str]) -> tuple[str, ...]:
+        """The names under which these subjects may ask for bare models: by the settings, `direct` first."""
+        who = {DIRECT: (EVERYONE,), **self._settings.offered}
+        return tuple(name for name, allowed in who.items() if not set(allowed).isdisjoint(subjects))
 
     def embeddings(self, model: str) -> EmbeddingsClient:
         """An embedding model of the settings."""

@@ -15,6 +15,8 @@ EMBEDDED = "embedded"
 """The name by which `purposes` and `fallback` mean the embedded engine."""
 
 DEFAULT = "default"
+DIRECT = "direct"
+"""The bare model of the purpose `direct`, whichever that is."""
 
 RESERVED = frozenset(
     {"model", "messages", "stream", "stream_options", "tools", "tool_choice", "n", "response_format", "cache_salt"}
@@ -168,6 +170,11 @@ class InferenceSettings(_Frozen):
     backends: tuple[BackendSettings, ...] = ()
     models: dict[str, ModelSettings] = Field(default_factory=dict)
     purposes: dict[Purpose, PurposeSettings] = Field(default_factory=dict)
+    offered: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="Who may ask for which bare model: name → `everyone`, `user:…`, `group:…`. "
+        "Not named: `direct` is open to everyone, every other name to nobody.",
+    )
     fallback: FallbackSettings = FallbackSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()
@@ -192,6 +199,8 @@ class InferenceSettings(_Frozen):
         backends = [backend.label for backend in self.all_backends()]
         if len(set(backends)) != len(backends):
             raise ValueError(f"Two backends have the same name: {sorted(backends)}.")
+        if taken := {*self.all_models()} & {DIRECT, EMBEDDED, "signalbox"}:
+            raise ValueError(f"A model cannot be called {sorted(taken)}: the name means something else already.")
         for name, model in self.models.items():
             if unknown := set(model.backends) - set(backends):
                 raise ValueError(f"Model {name!r} names unknown backends {sorted(unknown)}; known: {backends}.")
@@ -201,6 +210,8 @@ class InferenceSettings(_Frozen):
         wanted = {*self.fallback.to}
         for purpose in self.purposes.values():
             wanted |= {purpose.model, *(purpose.fallback or ())}
+        if unknown := self.offered.keys() - {*known, DIRECT}:
+            raise ValueError(f"Unknown models {sorted(unknown)} in offered; known: {sorted({*known, DIRECT})}.")
         if unknown := wanted - known:
             raise ValueError(f"Unknown models {sorted(unknown)} in purposes or fallback; known: {sorted(known)}.")
         return self

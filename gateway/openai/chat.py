@@ -12,11 +12,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from agents.contracts import TurnRequest
+from agents.direct_calls import DirectCalls, ModelNotFound
 from gateway.auth import principal_of
-from gateway.errors import ModelNotFound, fault_of_run
+from gateway.errors import fault_of_run
 from gateway.json_body import parse, read_json
+from gateway.openai.direct import DirectChat
+from gateway.openai.limits import check_count, check_text
 from gateway.openai.models import (
-    MODELS,
+    ASSISTANT,
     ChatRequest,
     cancelled_extension,
     extension_of,
@@ -28,9 +31,10 @@ from gateway.openai.streaming import ChunkWriter, completion_id
 from gateway.settings import GatewaySettings
 from gateway.sse import ByteStream, gone_watch
 from gateway.turns import Turns
+from inference.settings import DIRECT
 from runs.events import TERMINAL, AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted, TokenUsage
 from runs.ids import new_run_id
-from signalbox.errors import Bug, TooLarge, UserFault
+from signalbox.errors import Bug, UserFault
 
 Batches = AsyncGenerator[list[RunEvent], None]
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -42,26 +46,37 @@ _HOLD_S = 1.0
 class ChatApi:
     """The two routes, with what they need."""
 
-    def __init__(self, turns: Turns, settings: GatewaySettings) -> None:
+    def __init__(self, turns: Turns, direct: DirectCalls, settings: GatewaySettings) -> None:
         self._turns = turns
+        self._direct = DirectChat(direct, turns.calls, settings)
         self._settings = settings
         self.router = APIRouter()
         self.router.add_api_route("/v1/chat/completions", self.complete, methods=["POST"], response_model=None)
         self.router.add_api_route("/v1/models", self.models, methods=["GET"])
         self.router.add_api_route("/v1/models/{model:path}", self.model, methods=["GET"])
 
-    async def models(self) -> dict[str, Any]:
-        """What can be asked: `signalbox` is the whole assistant, `direct` the bare model behind the reviewer."""
-        return {"object": "list", "data": [model_object(name) for name in MODELS]}
+    async def models(self, request: Request) -> dict[str, Any]:
+        """What can be asked: `signalbox` is the whole assistant, the others bare models behind the reviewer."""
+        return {"object": "list", "data": [model_object(name) for name in self._names(request)]}
 
-    async def model(self, model: str) -> dict[str, Any]:
+    async def model(self, request: Request, model: str) -> dict[str, Any]:
         """One of them."""
-        _check_model(model)
+        self._check_model(request, model)
         return model_object(model)
 
+    def _names(self, request: Request) -> tuple[str, ...]:
+        return (ASSISTANT, *self._direct.names(principal_of(request)))
+
+    def _check_model(self, request: Request, name: str) -> None:
+        if name not in (names := self._names(request)):
+            hint = f"Use one of {', '.join(names)}."
+            raise ModelNotFound(f"The model {name!r} does not exist.", hint=hint, param="model")
+
     async def complete(self, request: Request) -> Response:
-        """Run one turn and answer with it."""
+        """Run one turn, or call one bare model, and answer with it."""
         body = await read_json(request, max_depth=self._settings.max_json_depth)
+        if _is_call(request, body):
+            return await self._direct.complete(request, body, len(await request.body()))
         chat = parse(ChatRequest, body)
         turn = self._turn(request, chat)
         self._turns.start(turn)
@@ -100,16 +115,13 @@ class ChatApi:
         return found
 
     def _turn(self, request: Request, chat: ChatRequest) -> TurnRequest:
-        _check_model(chat.model)
-        if len(chat.messages) > self._settings.max_messages:
-            raise TooLarge(f"A request takes at most {self._settings.max_messages} messages.", param="messages")
+        self._check_model(request, chat.model)
+        if chat.model not in (ASSISTANT, DIRECT):
+            told = f"The model {chat.model!r} answers no turn of a conversation."
+            raise UserFault(told, hint="Send the messages yourself, or use 'direct'.", param="model")
+        check_count(chat.messages, self._settings)
         for index, message in enumerate(chat.messages):
-            if len(message.content) > self._settings.max_message_chars:
-                raise TooLarge(
-                    f"A message takes at most {self._settings.max_message_chars} characters.",
-                    hint="Ingest long texts as documents instead.",
-                    param=f"messages[{index}].content",
-                )
+            check_text(message.content, index, self._settings)
         at = last_user_message(chat.messages)
         if at is None or not chat.messages[at].content.strip():
             raise UserFault("There is no user message with text to answer.", param="messages")
@@ -189,8 +201,11 @@ def _conversation_id(request: Request, chat: ChatRequest) -> str | None:
     return named
 
 
-def _check_model(name: str) -> None:
-    if name not in MODELS:
-        raise ModelNotFound(
-            f"The model {name!r} does not exist.", hint=f"Use one of {', '.join(MODELS)}.", param="model"
-        )
+def _is_call(request: Request, body: dict[str, Any]) -> bool:
+    """Whether a bare model is called for this answer alone; with a conversation, or to be kept, it is a turn."""
+    model = body.get("model")
+    if not isinstance(model, str) or model == ASSISTANT or body.get("signalbox") is not None or body.get("store"):
+        return False
+    metadata = body.get("metadata")
+    named = isinstance(metadata, dict) and metadata.get("conversation_id")
+    return not named and "x-conversation-id" not in request.headers

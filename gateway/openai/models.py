@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from agents.contracts import ChatMessage
+from agents.direct_calls import DirectReply
 from runs.events import RunCancelled, RunResult, TokenUsage
 
-MODELS = ("signalbox", "direct")
+ASSISTANT = "signalbox"
+"""The model that is the whole assistant; every other name is a bare model."""
 
 
 def _text_of(content: Any) -> Any:
@@ -75,8 +77,22 @@ class Extension(_Wire):
     events: bool = False
 
 
+class DirectRequest(_Wire):
+    """`POST /v1/chat/completions` for a bare model: what concerns us; the rest is the model's."""
+
+    model: str = Field(max_length=200)
+    messages: tuple[dict[str, Any], ...] = Field(min_length=1)
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    prompt_cache_key: str | None = Field(default=None, max_length=200)
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+
+
 class ChatRequest(_Wire):
-    """`POST /v1/chat/completions`."""
+    """`POST /v1/chat/completions` for a turn of the assistant, or of a bare model in a conversation."""
 
     model: str
     messages: tuple[WireMessage, ...] = Field(min_length=1)
@@ -88,6 +104,7 @@ class ChatRequest(_Wire):
     temperature: float | None = Field(default=None, ge=0, le=2)
     user: str | None = None
     metadata: dict[str, Any] | None = None
+    store: bool | None = None
     response_format: ResponseFormat | None = None
     tool_choice: str | dict[str, Any] | None = None
     signalbox: Extension | None = None
@@ -136,6 +153,28 @@ def cancelled_extension(event: RunCancelled, conversation_id: str) -> dict[str, 
     """The object `signalbox` on what was released of a stopped answer."""
     stopped = RunResult(run_id=event.run_id, conversation_id=conversation_id, text="", engine="", cancelled=True)
     return extension_of(stopped) | {"reason": event.reason}
+
+
+def direct_extension(run_id: str, reply: DirectReply, *, cancelled: str | None = None) -> dict[str, Any]:
+    """The object `signalbox` on the answer of a bare model: the same fields, and what the reviewer did."""
+    meter = reply.meter
+    told: dict[str, Any] = {
+        "run_id": run_id,
+        "conversation_id": "",
+        "engine": reply.engine,
+        "declined": False,
+        "degraded": meter.degraded,
+        "steps": [],
+        "sources": [],
+        "approvals": [],
+        "cost": meter.cost,
+        "purposes": {name: used.model_dump() for name, used in meter.purposes.items()},
+        "cancelled": cancelled is not None,
+        "release": reply.release,
+        "model_calls": meter.usage.model_calls,
+        "review": {"verdict": reply.verdict, "reasons": reply.reasons},
+    }
+    return told if cancelled is None else told | {"reason": cancelled}
 
 
 def model_object(name: str) -> dict[str, Any]:

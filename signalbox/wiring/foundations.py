@@ -34,6 +34,7 @@ class Foundations:
     engine: AsyncEngine
     approvals: Approvals
     bus: KernelToolBus
+    audit: AuditLog
     engines: Engines
     policy: PolicySwitch
     catalogue: Catalogue
@@ -85,4 +86,4 @@ async def open_foundations(settings: Settings, stack: AsyncExitStack) -> Foundat
     engines = Engines(settings, embedder, registry)
     stack.push_async_callback(engines.models.close)
     await engines.models.start()
-    return Foundations(engine, approvals, bus, engines, policy, catalogue, registry)
+    return Foundations(engine, approvals, bus, audit, engines, policy, catalogue, registry)

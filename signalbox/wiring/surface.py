@@ -8,10 +8,13 @@ from datetime import UTC, datetime, time
 from fastapi import FastAPI
 
 from agents.assembly import CrewBuilder
+from agents.direct_audit import CallAudit
+from agents.direct_calls import DirectCalls
 from agents.turns import Turns as TurnsOfAgents
 from conversations.outcomes import announce_in
 from conversations.store import SqlConversationStore
 from gateway.app import GatewayServices, build_app
+from gateway.calls import LiveCalls
 from gateway.keys import ApiKeys
 from gateway.limits import Admission
 from gateway.metrics import Metrics
@@ -56,7 +59,9 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     stack.push_async_callback(log.close)
     limits = settings.gateway
     metrics = Metrics(base.registry)
-    turns = Turns(runner, log, Admission(per_principal=limits.runs_per_principal, total=limits.runs_total), metrics)
+    calls = LiveCalls(Admission(per_principal=limits.calls_per_principal, total=limits.calls_total), metrics)
+    admission = Admission(per_principal=limits.runs_per_principal, total=limits.runs_total)
+    turns = Turns(runner, log, admission, metrics, calls=calls)
     base.approvals.connect(ApprovedActions(base.bus, runner.reviewer).execute, announce_in(conversations))
     stack.push_async_callback(base.approvals.close)
     keys = ApiKeys(base.engine, cache_s=limits.key_cache_s)
@@ -64,6 +69,7 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     faces = Faces(settings, turns, conversations, base.approvals, documents, base.engine)
     services = GatewayServices(
         turns=turns,
+        direct=DirectCalls(releases, CallAudit(base.audit), settings.agents),
         conversations=conversations,
         approvals=base.approvals,
         keys=keys,

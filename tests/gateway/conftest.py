@@ -5,20 +5,28 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from blockbuster import blockbuster_ctx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 from structlog.testing import capture_logs
 
+from agents.assembly import CrewBuilder
 from agents.contracts import TurnRequest
+from agents.crews import OneCrew
+from agents.direct_audit import CallAudit
+from agents.direct_calls import DirectCalls
+from agents.settings import AgentsSettings, ReviewSettings
 from conversations.contracts import ConversationStore
 from conversations.outcomes import announce_in
 from conversations.store import SqlConversationStore
 from gateway.app import GatewayServices, build_app
+from gateway.calls import LiveCalls
 from gateway.documents import DocumentView, IngestProgress, IngestRequest
 from gateway.keys import ApiKeys
 from gateway.limits import Admission
@@ -26,6 +34,9 @@ from gateway.metrics import Metrics
 from gateway.serve import GatewayServer
 from gateway.settings import GatewaySettings
 from gateway.turns import Turns
+from inference.contracts import CallScope
+from inference.router import RoutedModels
+from inference.settings import InferenceSettings
 from runs.approvals import Approval, Approvals, Executed
 from runs.events import (
     AnswerSegment,
@@ -44,7 +55,10 @@ from runs.log import RunLog
 from runs.settings import RunsSettings
 from signalbox.errors import NotFound, SignalboxError, ToolFault
 from signalbox.identity import Principal
+from tests.agents.memory import MemoryBus
+from tests.inference.scripted import ScriptedClient
 from tests.runs.database import fresh_engine
+from toolbus.audit import AuditLog, read, verify
 
 ADA = Principal(user="ada", groups=frozenset({"staff", "operations"}))
 BRUNO = Principal(user="bruno", groups=frozenset({"staff", "people"}))
@@ -131,6 +145,22 @@ class Library:
 
 
 @dataclass
+class Bare:
+    """Bare models, and the audit log of their calls."""
+
+    calls: DirectCalls
+    audit: AuditLog
+    audit_file: Path
+    models: RoutedModels
+
+    async def records(self) -> list[dict[str, Any]]:
+        """What is in the audit log, once it is on disk."""
+        await self.audit.flush()
+        assert verify(self.audit_file).intact
+        return [record for record in read(self.audit_file) if record is not None]
+
+
+@dataclass
 class House:
     """Everything behind the door."""
 
@@ -165,14 +195,37 @@ def settings() -> GatewaySettings:
     return GatewaySettings(port=0, keepalive_s=0.1, shutdown_grace_s=0.3)
 
 
+def _says_hello(scope: CallScope) -> Any:
+    return ScriptedClient(scope, "Hello from here.")
+
+
 @pytest.fixture
-async def house(engine: AsyncEngine, settings: GatewaySettings) -> AsyncIterator[House]:
+def inference() -> dict[str, Any]:
+    """The settings of the models behind `direct`; without any, an engine of this process answers."""
+    return {}
+
+
+@pytest.fixture
+async def bare(inference: dict[str, Any], tmp_path: Path) -> AsyncIterator[Bare]:
+    registry = CollectorRegistry()
+    models = RoutedModels(InferenceSettings.model_validate(inference), embedded=_says_hello, registry=registry)
+    agents = AgentsSettings(review=ReviewSettings(canary=SecretStr("kestrel-4711-harbour")))
+    crew = CrewBuilder(MemoryBus()).build(agents, models, release="r7")
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    yield Bare(DirectCalls(OneCrew(crew), CallAudit(audit), agents), audit, tmp_path / "audit.jsonl", models)
+    await models.close()
+    await audit.close()
+
+
+@pytest.fixture
+async def house(engine: AsyncEngine, settings: GatewaySettings, bare: Bare) -> AsyncIterator[House]:
     conversations = SqlConversationStore(engine)
     agents = ScriptedAgents(conversations)
     log = RunLog(engine, RunsSettings())
     admission = Admission(per_principal=settings.runs_per_principal, total=settings.runs_total)
     metrics = Metrics(CollectorRegistry())
-    turns = Turns(agents, log, admission, metrics)
+    calls = LiveCalls(Admission(per_principal=settings.calls_per_principal, total=settings.calls_total), metrics)
+    turns = Turns(agents, log, admission, metrics, calls=calls)
     executed: list[Approval] = []
 
     async def execute(approval: Approval) -> Executed:
@@ -186,7 +239,7 @@ async def house(engine: AsyncEngine, settings: GatewaySettings) -> AsyncIterator
     async def healthy() -> dict[str, dict[str, str]]:
         return health
 
-    services = GatewayServices(turns, conversations, approvals, keys, Library(), healthy, metrics)
+    services = GatewayServices(turns, bare.calls, conversations, approvals, keys, Library(), healthy, metrics)
     app = build_app(services, settings)
     tokens = {person.user: await keys.create(person) for person in (ADA, BRUNO, ROOT)}
     yield House(app, settings, turns, agents, conversations, approvals, keys, executed, health, tokens)

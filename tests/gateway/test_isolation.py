@@ -4,11 +4,11 @@ from types import SimpleNamespace
 
 import httpx
 
-from gateway.openai.models import MODELS
+from gateway.openai.models import ASSISTANT
 from signalbox.identity import Chain
 from tests.gateway.conftest import ADA, House
 
-HI = {"model": MODELS[0], "messages": [{"role": "user", "content": "My secret question"}]}
+HI = {"model": ASSISTANT, "messages": [{"role": "user", "content": "My secret question"}]}
 TOOL = SimpleNamespace(name="desk__create_ticket", pin="p1")
 
 

@@ -152,7 +152,7 @@ async def test_a_stateless_client_sends_context_with_its_question(sdk, house):
         {"role": "user", "content": parts},
     ]
     await sdk.chat.completions.create(
-        model="direct", messages=messages, max_completion_tokens=9, temperature=0.5, user="x", seed=1
+        model="direct", messages=messages, max_completion_tokens=9, temperature=0.5, user="x", store=True
     )
     request = house.agents.requests[0]
     assert (request.text, request.model, request.max_tokens, request.temperature) == (

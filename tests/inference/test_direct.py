@@ -175,7 +175,7 @@ async def test_a_fallback_to_the_embedded_engine_is_degraded(make_models, scope)
 
 async def test_models_can_be_asked_by_name(peer, make_models, scope):
     models = make_models(base_url=peer.url, model="test-model", models={"twin": {"served_name": "test-model"}})
-    assert models.direct_names() == ("direct", "test-model", "twin")
+    assert models.offered({"everyone"}) == ("direct",)
     await models.direct(scope, model="twin").complete(SAY)
     assert peer.requests[-1].body["model"] == "test-model"
 

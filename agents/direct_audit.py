@@ -1,0 +1,64 @@
+"""The audit record of a bare model call: who asked what of which model, and what came of it. No content."""
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from toolbus.trace import current_trace_id
+
+if TYPE_CHECKING:
+    from agents.direct_calls import DirectAsk, DirectReply
+
+
+class Chain(Protocol):
+    """Where records go (`toolbus.audit.AuditLog`)."""
+
+    def append(self, facts: dict[str, Any]) -> None:
+        """Add one record to the chain."""
+        ...
+
+
+class CallAudit:
+    """Writes one record for each call."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
+    def refused(self, ask: "DirectAsk") -> None:
+        """A caller asked for a model that it may not use, or that is not there."""
+        self._chain.append({**_who(ask), "outcome": "denied"})
+
+    def called(self, ask: "DirectAsk", reply: "DirectReply", *, outcome: str, error: str, duration_ms: float) -> None:
+        """A call is over."""
+        usage, tools = reply.meter.usage, ask.body.get("tools")
+        self._chain.append(
+            {
+                **_who(ask),
+                "engine": reply.engine,
+                "degraded": reply.meter.degraded,
+                "release": reply.release,
+                "messages": len(ask.body["messages"]) if isinstance(ask.body.get("messages"), list) else 0,
+                "tools": len(tools) if isinstance(tools, list) else 0,
+                "prompt_tokens": usage.prompt_tokens,
+                "completion_tokens": usage.completion_tokens,
+                "cached_tokens": usage.cached_tokens,
+                "cost": reply.meter.cost,
+                "review": reply.verdict,
+                "reasons": reply.reasons,
+                "finish_reason": reply.finish_reason,
+                "outcome": outcome,
+                "error": error,
+                "duration_ms": round(duration_ms, 3),
+            }
+        )
+
+
+def _who(ask: "DirectAsk") -> dict[str, Any]:
+    return {
+        "event": "model.call",
+        "run": ask.run_id,
+        "trace": current_trace_id(),
+        "tenant": ask.principal.tenant,
+        "user": ask.principal.user,
+        "groups": sorted(ask.principal.groups),
+        "purpose": "direct",
+        "model": ask.model[:200],
+    }
