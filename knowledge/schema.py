@@ -21,7 +21,7 @@ aclset = Table(
     "knowledge_aclset",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("tenant", String(200), nullable=False),
+    Column("tenant", Text, nullable=False),
     Column("digest", String(64), nullable=False),
     UniqueConstraint("tenant", "digest"),
 )
@@ -31,7 +31,7 @@ aclset_member = Table(
     metadata,
     Column("aclset", ForeignKey("knowledge_aclset.id"), primary_key=True),
     Column("effect", String(5), primary_key=True),  # allow | deny
-    Column("subject", String(300), primary_key=True),
+    Column("subject", Text, primary_key=True),
     Index("knowledge_aclset_member_subject", "subject", "effect"),
 )
 
@@ -39,8 +39,8 @@ document = Table(
     "knowledge_document",
     metadata,
     Column("document_id", String(32), primary_key=True),
-    Column("tenant", String(200), nullable=False),
-    Column("source", String(200), nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("source", Text, nullable=False),
     Column("document", Text, nullable=False),
     Column("uri", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
@@ -101,7 +101,7 @@ embedding = Table(
 quarantine = Table(
     "knowledge_quarantine",
     metadata,
-    Column("source", String(200), primary_key=True),
+    Column("source", Text, primary_key=True),
     Column("uri", String(2000), primary_key=True),
     Column("document", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
@@ -113,7 +113,7 @@ ingest_job = Table(
     "knowledge_ingest_job",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("source", String(200), nullable=False),
+    Column("source", Text, nullable=False),
     Column("finished_at", Float, nullable=False),
     Column("report", JSON, nullable=False),
     Index("knowledge_ingest_job_source", "source"),
@@ -122,7 +122,7 @@ ingest_job = Table(
 index_alias = Table(
     "knowledge_index_alias",
     metadata,
-    Column("tenant", String(200), primary_key=True),
+    Column("tenant", Text, primary_key=True),
     Column("current", String(200), nullable=False),
     Column("embedder", String(200), nullable=False),
     Column("previous", String(200)),
@@ -138,7 +138,7 @@ retrieval_audit = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("at", Float, nullable=False),
     Column("run_id", String(60), nullable=False),
-    Column("tenant", String(200), nullable=False),
+    Column("tenant", Text, nullable=False),
     Column("query_sha256", String(64), nullable=False),
     Column("subjects_sha256", String(64), nullable=False),
     Column("index_version", String(200), nullable=False),

@@ -13,7 +13,8 @@ from knowledge.embed import ServiceEmbedder, open_embedder
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex
 from knowledge.index.integrity import IntegrityJob, IntegrityReport
-from knowledge.index.lexical import SqliteLexicalIndex
+from knowledge.index.lexical_postgres import PostgresLexicalIndex
+from knowledge.index.lexical_sqlite import SqliteLexicalIndex
 from knowledge.index.rebuild import IndexBuilder
 from knowledge.retrieve.audit import AuditEntry, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate
@@ -26,7 +27,7 @@ from knowledge.store.access import Groups
 from knowledge.store.database import Database
 from knowledge.store.vectors import VectorCache
 from signalbox.database import open_engine, sqlite_url
-from signalbox.errors import SignalboxError, UserFault
+from signalbox.errors import SignalboxError
 from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
@@ -38,14 +39,12 @@ class KnowledgeService:
     def __init__(self, settings: RetrievalSettings, data_dir: Path, embedder: ServiceEmbedder | None = None) -> None:
         folder = data_dir / "knowledge"
         self._settings = settings
-        self._database = Database(open_engine(settings.database_url or sqlite_url(folder / "record.db")))
-        if self._database.dialect != "sqlite":
-            # The record's tables are portable; the word index is not written for another database yet.
-            raise UserFault("knowledge.retrieval.database_url must be SQLite: words are indexed by its FTS5.")
+        url = settings.database_url.get_secret_value() if settings.database_url else ""
+        self._database = Database(open_engine(url or sqlite_url(folder / "record.db")))
         self._embedder = embedder or open_embedder(settings.embedding, data_dir)
         self._cache = VectorCache(self._database, self._embedder)
         self._dense = DenseIndex(folder / "chroma", settings.chroma)
-        self._lexical = SqliteLexicalIndex()
+        self._lexical = SqliteLexicalIndex() if self._database.dialect == "sqlite" else PostgresLexicalIndex()
         self._aliases = Aliases(settings.region or "main")
         self._remote = HttpReranker(settings.rerank) if settings.rerank.url else None
         self._audit = RetrievalAudit(self._database, keep_days=settings.audit_days)

@@ -99,7 +99,10 @@ class ChromaSettings(_Settings):
 class RetrievalSettings(_Settings):
     """How passages are stored, found and checked."""
 
-    database_url: str = Field(default="", description="Of the record; empty: SQLite in the data folder.")
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="The record in PostgreSQL, postgresql://user:password@host/name; else SQLite.",
+    )
     region: str = Field(
         default="", pattern=r"^[a-z0-9-]{0,24}$", description="Where this store is; documents of another are refused."
     )

@@ -10,12 +10,14 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from signalbox.errors import UserFault
 from signalbox.transactions import SqliteThreads
 
 READ_ONLY = {"signalbox_read_only": True}
 """Execution options of an engine whose transactions only read: on SQLite they then wait for no writer."""
 
 _TURN = "signalbox_turn"
+_CONNECT_TIMEOUT_S = 10
 
 
 def sqlite_url(path: Path) -> str:
@@ -28,10 +30,12 @@ def open_engine(url: str) -> AsyncEngine:
 
     SQLite: WAL, `synchronous=NORMAL`, a busy timeout, and every transaction begins IMMEDIATE. The driver's
     deferred BEGIN fails with "database is locked" under concurrent writers.
+
+    PostgreSQL: by psycopg, for a plain `postgresql://` too.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True)
+        return _postgres(parsed)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     turn = asyncio.Lock()
@@ -40,6 +44,21 @@ def open_engine(url: str) -> AsyncEngine:
     _prepare(engine.sync_engine)
     event.listen(engine.sync_engine, "engine_disposed", lambda _engine: threads.close())
     return engine
+
+
+def _postgres(url: URL) -> AsyncEngine:
+    if url.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise UserFault(
+            f"A database URL names {url.drivername!r}.", hint="Use postgresql://user:password@host/name, or sqlite."
+        )
+    try:
+        return create_async_engine(
+            url.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+        )
+    except ModuleNotFoundError as error:
+        raise UserFault("PostgreSQL needs its driver.", hint="Install signalbox[postgres].") from error
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.embed.passages import PassageText
@@ -78,8 +78,7 @@ class IntegrityJob:
 
     async def _words(self) -> bool:
         async with self._database.write() as connection:
-            live = await connection.execute(select(func.count()).where(chunk.c.state == "live"))
-            if int(live.scalar_one()) == await self._lexical.rows(connection):
+            if await self._lexical.intact(connection):
                 return False
             await self._lexical.rebuild(connection)
             return True

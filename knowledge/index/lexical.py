@@ -1,25 +1,12 @@
-"""Words: a stemmed full-text index and one of letter triples, kept in the record's own transactions (SQLite FTS5)."""
+"""What is asked of an index of words, whatever keeps it: FTS5 or tantivy beside SQLite, tsvector in PostgreSQL."""
 
-import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from knowledge.index.words import content_words
-
-_SCHEMA = (
-    "CREATE VIRTUAL TABLE IF NOT EXISTS knowledge_stems USING fts5(title, heading, body, "
-    "content='knowledge_chunk', content_rowid='seq', tokenize='porter unicode61 remove_diacritics 2')",
-    "CREATE VIRTUAL TABLE IF NOT EXISTS knowledge_triples USING fts5(title, heading, body, "
-    "content='knowledge_chunk', content_rowid='seq', tokenize='trigram')",
-    "CREATE VIRTUAL TABLE IF NOT EXISTS knowledge_stem_counts USING fts5vocab('knowledge_stems', 'row')",
-)
-_TABLES = ("knowledge_stems", "knowledge_triples")
-_WEIGHTS = "1.0, 1.0, 1.0"  # title, heading, body
-_MAX_TERMS = 32
-_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+MAX_TERMS = 32
+"""Words of a question that are looked up; what comes after is a pasted document, not a question."""
 
 
 class LexicalIndex(Protocol):
@@ -57,8 +44,12 @@ class LexicalIndex(Protocol):
         """Make the index again from the record."""
         ...
 
+    async def intact(self, connection: AsyncConnection) -> bool:
+        """Whether the index holds what the record holds."""
+        ...
+
     async def rows(self, connection: AsyncConnection) -> int:
-        """How many rows are indexed; raises when the index is damaged."""
+        """How many rows are indexed, cheaply: asked for every search."""
         ...
 
 
@@ -69,109 +60,3 @@ class LexicalScope:
         self.sets = list(sets)
         self.documents = None if documents is None else list(documents)
         self.stems = stems
-
-
-class SqliteLexicalIndex:
-    """FTS5 over the chunk table: English stems for English questions, letter triples for all other languages."""
-
-    async def create(self, connection: AsyncConnection) -> None:
-        """Make the virtual tables."""
-        for statement in _SCHEMA:
-            await connection.exec_driver_sql(statement)
-
-    async def add(self, connection: AsyncConnection, rows: Sequence[int]) -> None:
-        """Index rows in both tables."""
-        for table in _TABLES:
-            statement = text(
-                f"INSERT INTO {table}(rowid, title, heading, body) "  # noqa: S608 - a constant of ours
-                "SELECT seq, title, heading, body FROM knowledge_chunk WHERE seq IN :rows"
-            ).bindparams(bindparam("rows", expanding=True))
-            await connection.execute(statement, {"rows": list(rows)})
-
-    async def remove(self, connection: AsyncConnection, rows: Sequence[int]) -> None:
-        """Forget rows in both tables; FTS5 needs the old values to find their terms."""
-        for table in _TABLES:
-            statement = text(
-                f"INSERT INTO {table}({table}, rowid, title, heading, body) "  # noqa: S608 - a constant of ours
-                "SELECT 'delete', seq, title, heading, body FROM knowledge_chunk WHERE seq IN :rows"
-            ).bindparams(bindparam("rows", expanding=True))
-            await connection.execute(statement, {"rows": list(rows)})
-
-    async def search(
-        self, connection: AsyncConnection, query: str, scope: LexicalScope, limit: int
-    ) -> list[tuple[str, float]]:
-        """BM25 over title, heading and body."""
-        table = "knowledge_stems" if scope.stems else "knowledge_triples"
-        match = stem_expression(query) if scope.stems else triple_expression(query)
-        if not match or not scope.sets:
-            return []
-        documents = "" if scope.documents is None else "AND d.document_id IN :documents "
-        parameters = [bindparam("sets", expanding=True)]
-        values: dict[str, object] = {"match": match, "sets": scope.sets, "limit": limit}
-        if scope.documents is not None:
-            parameters.append(bindparam("documents", expanding=True))
-            values["documents"] = scope.documents
-        statement = text(
-            f"SELECT c.chunk_id, -bm25({table}, {_WEIGHTS}) AS score FROM {table} "  # noqa: S608 - constants of ours
-            f"JOIN knowledge_chunk c ON c.seq = {table}.rowid "
-            "JOIN knowledge_document d ON d.document_id = c.document_id "
-            f"WHERE {table} MATCH :match AND d.aclset IN :sets {documents}ORDER BY score DESC LIMIT :limit"
-        ).bindparams(*parameters)
-        rows = await connection.execute(statement, values)
-        return [(row.chunk_id, float(row.score)) for row in rows]
-
-    async def frequencies(self, connection: AsyncConnection, stems: Sequence[str]) -> dict[str, int]:
-        """Read from the index's own vocabulary."""
-        statement = text("SELECT term, doc FROM knowledge_stem_counts WHERE term IN :stems")
-        rows = await connection.execute(
-            statement.bindparams(bindparam("stems", expanding=True)), {"stems": list(stems)}
-        )
-        return {row.term: int(row.doc) for row in rows}
-
-    async def spread(
-        self, connection: AsyncConnection, words: Sequence[str], documents: Sequence[str]
-    ) -> dict[str, dict[str, int]]:
-        """One look-up of each word; stems are compared."""
-        statement = text(
-            "SELECT c.document_id AS document_id, count(*) AS held FROM knowledge_stems "
-            "JOIN knowledge_chunk c ON c.seq = knowledge_stems.rowid "
-            "WHERE knowledge_stems MATCH :match AND c.document_id IN :documents GROUP BY c.document_id"
-        ).bindparams(bindparam("documents", expanding=True))
-        found: dict[str, dict[str, int]] = {}
-        for word in words[:_MAX_TERMS]:
-            rows = await connection.execute(statement, {"match": f'"{word}"', "documents": list(documents)})
-            found[word] = {row.document_id: int(row.held) for row in rows}
-        return found
-
-    async def rebuild(self, connection: AsyncConnection) -> None:
-        """Drop both tables and index every live row."""
-        for table in ("knowledge_stem_counts", *_TABLES):
-            await connection.exec_driver_sql(f"DROP TABLE IF EXISTS {table}")
-        await self.create(connection)
-        for table in _TABLES:
-            await connection.exec_driver_sql(
-                f"INSERT INTO {table}(rowid, title, heading, body) "  # noqa: S608 - a constant of ours
-                "SELECT seq, title, heading, body FROM knowledge_chunk WHERE state = 'live'"
-            )
-
-    async def rows(self, connection: AsyncConnection) -> int:
-        """Rows of the stem index, as the index itself counts them."""
-        result = await connection.exec_driver_sql("SELECT count(*) FROM knowledge_stems_docsize")
-        return int(result.scalar_one())
-
-
-def stem_expression(query: str) -> str:
-    """An FTS5 expression: any of the query's words."""
-    return " OR ".join(f'"{word}"' for word in content_words(query)[:_MAX_TERMS])
-
-
-def triple_expression(query: str) -> str:
-    """An FTS5 expression for the triple index: any word of three letters or more; scripts without spaces in windows."""
-    terms: list[str] = []
-    for word in content_words(query):
-        if _WIDE.search(word):
-            terms.extend(word[at : at + 3] for at in range(max(1, len(word) - 2)))
-        else:
-            terms.append(word)
-    usable = [term for term in dict.fromkeys(terms) if len(term) >= 3]
-    return " OR ".join(f'"{term}"' for term in usable[: 2 * _MAX_TERMS])

@@ -69,15 +69,45 @@ STOP_WORDS = frozenset(
     ]
 )
 _WORD = re.compile(r"\w+")
+_TOKEN = re.compile(r"[^\W_]+")
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_LONGEST = 255  # characters of a stem; what is longer is a hash or a mistake
 
 
 def words(text: str) -> list[str]:
     """Lower-case words without accents, in order."""
-    plain = text.lower()
-    if plain.isascii():
-        return _WORD.findall(plain)
-    plain = unicodedata.normalize("NFKD", plain)
-    return _WORD.findall("".join(char for char in plain if not unicodedata.combining(char)))
+    return _WORD.findall(plain(text))
+
+
+def plain(text: str) -> str:
+    """Lower case, without accents."""
+    lowered = text.lower()
+    if lowered.isascii():
+        return lowered
+    decomposed = unicodedata.normalize("NFKD", lowered)
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+def indexed_stems(text: str) -> list[str]:
+    """Every word of a text as its stem, in order: what an index that does not stem by itself is given."""
+    return [stem(word)[:_LONGEST] for word in _TOKEN.findall(plain(text))]
+
+
+def query_stems(query: str, limit: int) -> list[str]:
+    """Distinct stems of the words of a question that carry meaning."""
+    found = (part for word in content_words(query) for part in indexed_stems(word))
+    return list(dict.fromkeys(found))[:limit]
+
+
+def query_substrings(query: str, limit: int) -> list[str]:
+    """What a text in another language must hold: words of three letters or more; scripts without spaces in windows."""
+    terms: list[str] = []
+    for word in content_words(query):
+        if _WIDE.search(word):
+            terms.extend(word[at : at + 3] for at in range(max(1, len(word) - 2)))
+        else:
+            terms.append(word)
+    return [term for term in dict.fromkeys(terms) if len(term) >= 3][:limit]
 
 
 def content_words(text: str) -> list[str]:
@@ -93,7 +123,9 @@ def content_stems(text: str) -> list[str]:
 
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
-    """The stem by Porter's rules, as FTS5's `porter` makes it."""
+    """The stem by Porter's rules, as FTS5's `porter` makes it: it leaves words of two letters alone."""
+    if len(word) < 3:
+        return word
     return _stemmer().stemWord(word)
 
 

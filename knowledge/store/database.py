@@ -6,11 +6,15 @@ from contextlib import asynccontextmanager
 from itertools import islice
 from typing import TypeVar
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from signalbox.database import READ_ONLY
 
 T = TypeVar("T")
+
+_WRITERS = 7_301_144_269  # PostgreSQL advisory lock: processes that share a record write one after the other
+_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Database:
@@ -18,7 +22,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        self._reader = engine.execution_options(**READ_ONLY)
+        self._reader = engine.execution_options(**(READ_ONLY if self.dialect == "sqlite" else _SNAPSHOT))
         self._turn = asyncio.Lock()
 
     @property
@@ -37,9 +41,12 @@ class Database:
         """All or nothing. Never inside another one: writers take turns.
 
         SQLite lets one write at a time, and has the others sleep for up to 100 ms between looks, the unlucky until
-        their time is up; a queue here costs nothing and is fair.
+        their time is up; a queue here costs nothing and is fair. PostgreSQL's writers queue for a lock, so that other
+        processes keep the same order: access sets, counts of words and the audit's chain rest on it.
         """
         async with self._turn, self.engine.begin() as connection:
+            if self.dialect != "sqlite":
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
             yield connection
 
     async def close(self) -> None:

@@ -87,10 +87,18 @@ def _turns(settings: Settings, system: System, crew: Crew) -> Turns:
     return Turns(system.conversations, OneCrew(crew), settings.agents, clock=clock_of(settings))
 
 
+def _alone(settings: Settings, data_dir: Path) -> Settings:
+    """Settings by which nothing is written but in this folder."""
+    chroma = settings.knowledge.retrieval.chroma.model_copy(update={"url": ""})
+    retrieval = settings.knowledge.retrieval.model_copy(update={"database_url": None, "chroma": chroma})
+    knowledge = settings.knowledge.model_copy(update={"retrieval": retrieval})
+    return settings.model_copy(update={"data_dir": data_dir, "database_url": None, "knowledge": knowledge})
+
+
 @asynccontextmanager
 async def _isolated(settings: Settings, data_dir: Path | None) -> AsyncIterator[Settings]:
     if data_dir is not None:
-        yield settings.model_copy(update={"data_dir": data_dir, "database_url": None})
+        yield _alone(settings, data_dir)
         return
     if not settings.demo.enabled:
         hint = "Give it one with --data-dir: a copy of your own that no system uses meanwhile."
@@ -100,7 +108,7 @@ async def _isolated(settings: Settings, data_dir: Path | None) -> AsyncIterator[
         lock = Paths(settings.data_dir).tools_lock
         if lock.is_file():
             shutil.copy(lock, Paths(folder).tools_lock)
-        isolated = settings.model_copy(update={"data_dir": folder, "database_url": None})
+        isolated = _alone(settings, folder)
         demo = DemoWorkspace(isolated)
         if demo.needs_operations:
             await asyncio.to_thread(demo.write_operations)

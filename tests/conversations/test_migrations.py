@@ -20,12 +20,16 @@ import signalbox.migrations
 from signalbox.database import open_engine, sqlite_url
 from signalbox.errors import Conflict
 from signalbox.migrations import HEAD, migrate
+from tests.runs.database import BOTH_DATABASES
 
 TABLES = [conversations.tables.metadata, runs.tables.metadata, gateway.tables.metadata]
 
 
-async def test_the_migrations_make_what_the_code_declares(tmp_path: Path):
-    engine = open_engine(sqlite_url(tmp_path / "new.sqlite"))
+@pytest.mark.parametrize("backend", BOTH_DATABASES)
+async def test_the_migrations_make_what_the_code_declares(backend: str, tmp_path: Path, request: pytest.FixtureRequest):
+    postgres = backend == "postgresql"
+    url = request.getfixturevalue("postgres_url") if postgres else sqlite_url(tmp_path / "new.sqlite")
+    engine = open_engine(url)
     assert await migrate(engine) is True
     assert await migrate(engine) is False
 
@@ -47,19 +51,18 @@ def test_the_newest_revision_is_the_one_that_start_checks():
     assert ScriptDirectory(str(folder)).get_current_head() == HEAD
 
 
-async def test_a_current_database_costs_no_time_at_start(engine: AsyncEngine, tmp_path: Path):
+async def test_a_current_database_costs_no_time_at_start(engine: AsyncEngine):
     code = (
         "import asyncio, sys\n"
-        "from pathlib import Path\n"
-        "from signalbox.database import open_engine, sqlite_url\n"
+        "from signalbox.database import open_engine\n"
         "from signalbox.migrations import migrate\n"
         "async def main():\n"
-        "    engine = open_engine(sqlite_url(Path(sys.argv[1])))\n"
+        "    engine = open_engine(sys.argv[1])\n"
         "    print(await migrate(engine), 'alembic' in sys.modules)\n"
         "    await engine.dispose()\n"
         "asyncio.run(main())\n"
     )
-    arguments = [sys.executable, "-c", code, str(tmp_path / "app.sqlite")]
+    arguments = [sys.executable, "-c", code, engine.url.render_as_string(hide_password=False)]
     root = Path(signalbox.migrations.__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=9, check=False, env=environment)

@@ -16,11 +16,10 @@ from signalbox.identity import Principal
 ADA = Principal(user="ada")
 CHILD = """
 import asyncio, sys
-from pathlib import Path
 from types import SimpleNamespace
 from runs.approvals import Approvals, Executed
 from runs.settings import RunsSettings
-from signalbox.database import open_engine, sqlite_url
+from signalbox.database import open_engine
 from signalbox.identity import Chain, Principal
 
 ADA = Principal(user="ada")
@@ -31,7 +30,7 @@ async def execute(approval):
     return Executed(ok=True, text="never said")
 
 async def main():
-    desk = Approvals(open_engine(sqlite_url(Path(sys.argv[1]))), RunsSettings(), execute=execute)
+    desk = Approvals(open_engine(sys.argv[1]), RunsSettings(), execute=execute)
     call = SimpleNamespace(chain=Chain(principal=ADA), run_id="run_1", step_id="s1", conversation_id="conv_1")
     view = await desk.propose(call, SimpleNamespace(name="desk__create", pin="p1"), {"title": "x"}, "Create")
     await desk.decide(ADA, view.id, approve=True)
@@ -40,10 +39,10 @@ asyncio.run(main())
 """
 
 
-async def test_kill_9_in_the_middle_of_a_call_leads_to_the_same_call_once_more(engine: AsyncEngine, tmp_path: Path):
+async def test_kill_9_in_the_middle_of_a_call_leads_to_the_same_call_once_more(engine: AsyncEngine):
     environment = {**os.environ, "PYTHONPATH": str(Path(runs.approvals.__file__).parents[1])}
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CHILD, str(tmp_path / "app.sqlite"), stdout=asyncio.subprocess.PIPE, env=environment
+        sys.executable, "-c", CHILD, engine.url.render_as_string(False), stdout=asyncio.subprocess.PIPE, env=environment
     )
     assert child.stdout is not None
     approval_id = (await child.stdout.readuntil(b"CALL ") and await child.stdout.readline()).decode().strip()

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from knowledge.embed.model import ensure_model
 from knowledge.service import KnowledgeService
@@ -30,10 +31,18 @@ def embedder() -> WordEmbedder:
     return WordEmbedder()
 
 
+# The first test that needs PostgreSQL waits until it runs, which takes seconds on a busy machine.
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.timeout(60))])
+def record_url(request: pytest.FixtureRequest) -> str:
+    """The record's database: the default, and a PostgreSQL of its own."""
+    return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
 @pytest.fixture
-async def service(tmp_path: Path, embedder: WordEmbedder) -> AsyncIterator[KnowledgeService]:
-    """A service on real SQLite and Chroma, with an embedder that costs nothing."""
-    opened = await KnowledgeService.open(RetrievalSettings(), tmp_path / "words", embedder)
+async def service(tmp_path: Path, embedder: WordEmbedder, record_url: str) -> AsyncIterator[KnowledgeService]:
+    """A service on a real database and Chroma, with an embedder that costs nothing."""
+    settings = RetrievalSettings(database_url=SecretStr(record_url))
+    opened = await KnowledgeService.open(settings, tmp_path / "words", embedder)
     yield opened
     await opened.close()
 

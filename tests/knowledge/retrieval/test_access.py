@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from knowledge.contracts import AccessRule
 from knowledge.index.alias import Aliases
 from knowledge.index.dense import DenseIndex
-from knowledge.index.lexical import SqliteLexicalIndex
+from knowledge.index.lexical_postgres import PostgresLexicalIndex
+from knowledge.index.lexical_sqlite import SqliteLexicalIndex
 from knowledge.retrieve.audit import RetrievalAudit
 from knowledge.retrieve.retriever import Indexing, Retriever, Search
 from knowledge.settings import ChromaSettings, RetrievalSettings
@@ -50,10 +51,11 @@ class LaggingDense(DenseIndex):
 class World:
     """Store and retriever over an index that lags forever."""
 
-    def __init__(self, folder: Path) -> None:
-        self.database = Database(open_engine(sqlite_url(folder / "record.db")))
+    def __init__(self, folder: Path, url: str) -> None:
+        self.database = Database(open_engine(url or sqlite_url(folder / "record.db")))
         self.dense = LaggingDense(folder / "chroma", ChromaSettings())
-        lexical, aliases, embedder = SqliteLexicalIndex(), Aliases("main"), WordEmbedder()
+        lexical = PostgresLexicalIndex() if url else SqliteLexicalIndex()
+        aliases, embedder = Aliases("main"), WordEmbedder()
         cache = VectorCache(self.database, embedder)
         self.store = KnowledgeStore(self.database, Indexes(self.dense, lexical, aliases), embedder, cache, region="")
         chosen = RetrievalSettings(group_parents=_PARENTS)
@@ -102,10 +104,10 @@ _steps = st.lists(
 )
 
 
-@pytest.mark.timeout(30)
-def test_no_history_of_rights_leaks_through_an_index_that_lags(tmp_path: Path) -> None:
+@pytest.mark.timeout(60)
+def test_no_history_of_rights_leaks_through_an_index_that_lags(tmp_path: Path, record_url: str) -> None:
     with asyncio.Runner() as runner:
-        world = World(tmp_path)
+        world = World(tmp_path, record_url)
         runner.run(world.store.create())
         groups = Groups(_PARENTS)
 
@@ -122,7 +124,9 @@ def test_no_history_of_rights_leaks_through_an_index_that_lags(tmp_path: Path) -
                 may = {name for name, rule in world.rules.items() if may_see(rule, subjects)}
                 assert seen <= (may if subject.tenant == "default" else set()), "a leak"
 
-        @settings(max_examples=20, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=10 if record_url else 20, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+        )
         @given(_steps)
         def run(steps: list[tuple[str, object, object]]) -> None:
             runner.run(play(steps))
@@ -131,8 +135,8 @@ def test_no_history_of_rights_leaks_through_an_index_that_lags(tmp_path: Path) -
         runner.run(world.close())
 
 
-async def test_what_an_index_still_offers_is_recorded_as_denied(tmp_path: Path) -> None:
-    world = World(tmp_path)
+async def test_what_an_index_still_offers_is_recorded_as_denied(tmp_path: Path, record_url: str) -> None:
+    world = World(tmp_path, record_url)
     await world.store.create()
     await world.put(1, AccessRule(allow=frozenset({"everyone"})))
     await world.put(2, AccessRule(allow=frozenset({"everyone"})))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from knowledge.service import KnowledgeService
 from knowledge.settings import RetrievalSettings
@@ -18,8 +19,10 @@ from tests.knowledge.retrieval.helpers import ADA, BIKES, LEAVE, WordEmbedder, m
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-async def _open(folder: Path, embedder: WordEmbedder | None = None) -> KnowledgeService:
-    return await KnowledgeService.open(RetrievalSettings(), folder, embedder or WordEmbedder())
+async def _open(folder: Path, embedder: WordEmbedder | None = None, url: str = "") -> KnowledgeService:
+    return await KnowledgeService.open(
+        RetrievalSettings(database_url=SecretStr(url)), folder, embedder or WordEmbedder()
+    )
 
 
 def _record(folder: Path) -> sqlite3.Connection:
@@ -102,12 +105,14 @@ async def test_documents_put_during_a_rebuild_are_in_the_new_index(service: Know
 _VICTIM = """
 import asyncio, sys
 from pathlib import Path
+from pydantic import SecretStr
 from knowledge.service import KnowledgeService
 from knowledge.settings import RetrievalSettings
 from tests.knowledge.retrieval.helpers import WordEmbedder, make_document
 
 async def main():
-    service = await KnowledgeService.open(RetrievalSettings(), Path(sys.argv[1]), WordEmbedder())
+    settings = RetrievalSettings(database_url=SecretStr(sys.argv[2]))
+    service = await KnowledgeService.open(settings, Path(sys.argv[1]), WordEmbedder())
     for number in range(10_000):
         await service.store.put(*make_document(f"{number}.md", [f"Rule {number} part {part}." for part in range(5)]))
         print(number, flush=True)
@@ -116,10 +121,10 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.timeout(30)
-async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path) -> None:
+@pytest.mark.timeout(60)
+async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path, record_url: str) -> None:
     victim = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _VICTIM, str(tmp_path), cwd=_ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", _VICTIM, str(tmp_path), record_url, cwd=_ROOT, stdout=asyncio.subprocess.PIPE
     )
     assert victim.stdout is not None
     acknowledged = -1
@@ -132,7 +137,7 @@ async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path
     acknowledged = max([acknowledged, *(int(line) for line in rest if line.isdigit())])
     await victim.wait()
 
-    service = await _open(tmp_path)
+    service = await _open(tmp_path, url=record_url)
     await service.settled()
     assert (await service.check()).green
     known = await service.store.known("docs")
