@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ class VllmServer:
     async def start(self) -> None:
         """Start the process; it is not ready yet."""
         launch = self._launch
+        if launch.unix_socket is not None:
+            await asyncio.to_thread(_free_socket, launch.unix_socket)
         with await asyncio.to_thread(self._open_log) as log:
             self._process = await asyncio.create_subprocess_exec(
                 str(launch.command),
@@ -224,6 +227,22 @@ class VllmServer:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = log.read().decode(errors="replace").strip().splitlines()
         return " / ".join(line.strip() for line in lines[-3:])
+
+
+def _free_socket(path: Path) -> None:
+    """Remove the socket file that a killed server left behind: vLLM would not bind to it."""
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_PROBE_TIMEOUT_S)
+            probe.connect(str(path))
+    except FileNotFoundError:
+        return
+    except (ConnectionRefusedError, TimeoutError):
+        if not path.is_socket():
+            raise UserFault(f"{str(path)!r} is not a socket.", hint="Name another --socket.") from None
+        path.unlink(missing_ok=True)
+        return
+    raise UserFault(f"Another server listens on {str(path)!r}.", hint="Stop it, or name another --socket.")
 
 
 def _inherited() -> dict[str, str]:

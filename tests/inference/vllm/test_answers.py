@@ -202,7 +202,9 @@ async def test_a_shared_prefix_comes_from_the_cache_of_its_tenant_only(tiny, ser
 
     async def cached(tenant: str, question: str) -> tuple[int, int]:
         scope = scope_for("conv", tenant=tenant)
-        await tiny.client("direct", scope).create(say(rules + question), extra_create_args={"max_tokens": 1})
+        # Enough tokens for a letter among them: an answer that is cut off before its first is a fault.
+        few = {"max_tokens": 30, "min_tokens": 30, "ignore_eos": True}
+        await tiny.client("direct", scope).create(say(rules + question), extra_create_args=few)
         return scope.meter.usage.cached_tokens, scope.meter.usage.prompt_tokens
 
     before = await server_metrics()

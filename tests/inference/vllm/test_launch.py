@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,8 +51,8 @@ def test_the_command_line_has_no_secret_and_says_where_to_listen(tmp_path):
     assert launch.arguments() == ["model", "--config", "none.yaml", "--host", "127.0.0.1", "--port", "1", "--seed", "1"]
     assert launch.environment()["VLLM_API_KEY"] == "sekret"
     assert "sekret" not in repr(launch)
-    socket = replace(launch, unix_socket=Path("/run/v.sock"))
-    assert socket.arguments()[3:5] == ["--uds", "/run/v.sock"]
+    by_socket = replace(launch, unix_socket=Path("/run/v.sock"))
+    assert by_socket.arguments()[3:5] == ["--uds", "/run/v.sock"]
 
 
 async def test_a_missing_command_is_said_with_what_to_do(tmp_path):
@@ -59,6 +60,28 @@ async def test_a_missing_command_is_said_with_what_to_do(tmp_path):
     with pytest.raises(UserFault, match="nowhere") as caught:
         await server.start()
     assert "make vllm" in caught.value.hint
+
+
+async def test_the_socket_of_a_killed_server_is_taken_over_and_that_of_a_living_one_is_not(tmp_path):
+    path = tmp_path / "v.sock"
+    launch = replace(script(tmp_path, "exit 0"), unix_socket=path)
+    left_behind = socket.socket(socket.AF_UNIX)
+    left_behind.bind(str(path))
+    left_behind.close()
+    server = VllmServer(launch, log_file=tmp_path / "log")
+    await server.start()
+    assert not path.exists()
+    await server.stop()
+    with socket.socket(socket.AF_UNIX) as living:
+        living.bind(str(path))
+        living.listen()
+        with pytest.raises(UserFault, match="Another server"):
+            await server.start()
+    path.unlink()
+    path.write_text("a file of somebody's")
+    with pytest.raises(UserFault, match="not a socket"):
+        await server.start()
+    assert path.exists()
 
 
 async def test_a_server_that_ends_at_once_is_reported_with_its_last_words(tmp_path):

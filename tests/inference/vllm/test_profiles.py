@@ -27,6 +27,12 @@ def test_a_profile_says_why_and_reports_nothing_to_others(name):
     assert profile.options()["host"] == "127.0.0.1", "opening it to others is a decision, never a default"
 
 
+@pytest.mark.parametrize("name", list_profiles())
+def test_no_profile_says_false_where_vllm_would_drop_it(name):
+    """`vllm serve --config` 0.32 leaves `option: false` out; `no-option: true` arrives."""
+    assert [option for option, value in find_profile(name).options().items() if value is False] == []
+
+
 @pytest.mark.parametrize("name", sorted(CHAT))
 def test_a_profile_for_chat_has_what_the_layer_above_relies_on(name):
     options = find_profile(name).options()
@@ -79,6 +85,8 @@ def test_vllm_understands_every_option_of_every_profile(command: Path):
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     for profile, understood in zip(profiles, lines, strict=True):
         for option, wanted in profile.options().items():
+            if option.startswith("no-"):
+                option, wanted = option.removeprefix("no-"), False  # noqa: PLW2901
             got = understood[option.replace("-", "_")]
             if isinstance(wanted, int | float | str | list) and option not in ("kv-cache-dtype", "served-model-name"):
                 assert got == wanted, f"{profile.name}: {option}"
