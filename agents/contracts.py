@@ -88,6 +88,10 @@ class TurnRequest(BaseModel):
     )
     max_tokens: int | None = Field(default=None, description="For the model `direct`: most tokens of the answer.")
     temperature: float | None = Field(default=None, description="For the model `direct`.")
+    priority: int = Field(default=0, ge=0, description="Of its model calls; above 0 nobody waits for it.")
+    kept: bool = Field(
+        default=True, description="Written into a conversation; otherwise only when an action of it waits for somebody."
+    )
 
 
 class TurnRunner(Protocol):

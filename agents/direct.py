@@ -11,9 +11,8 @@ from inference.contracts import Models, Purpose
 class DirectAnswer:
     """Sends the conversation to the model as it is, and its answer through the reviewer."""
 
-    answered_by: Purpose = "direct"
-
     def __init__(self, turn: Turn, models: Models) -> None:
+        self.answered_by: Purpose = "batch" if turn.request.priority else "direct"
         self._turn = turn
         self._models = models
         self.finish_reason = "stop"
@@ -27,7 +26,7 @@ class DirectAnswer:
         """One streamed call."""
         messages: list[LLMMessage] = [_message(item) for item in self._turn.history]
         messages.append(UserMessage(content=task, source="user"))
-        client = self._models.client("direct", self._turn.calls)
+        client = self._models.client(self.answered_by, self._turn.calls)
         asked = {"max_tokens": self._turn.request.max_tokens, "temperature": self._turn.request.temperature}
         self.finish_reason = await stream_into(
             self._turn.release,

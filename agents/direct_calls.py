@@ -18,7 +18,7 @@ from agents.direct_draft import Draft, Piece, text_of
 from agents.orchestrator import Crew
 from agents.review.verdict import Action
 from agents.settings import AgentsSettings
-from inference.contracts import CallScope, UsageMeter
+from inference.contracts import CallScope, Purpose, UsageMeter
 from inference.errors import ModelFault
 from signalbox.errors import NotFound, SignalboxError, TooLarge
 from signalbox.identity import Principal
@@ -40,6 +40,7 @@ class DirectAsk:
     """One call as its caller made it; `body` is a chat body as OpenAI's, `size` its bytes.
 
     session: equal for calls that share the start of their prompt; empty: told from the first messages.
+    priority: above 0 nobody waits for it, and it is routed as batch work.
     """
 
     principal: Principal
@@ -48,6 +49,7 @@ class DirectAsk:
     run_id: str
     size: int
     session: str = ""
+    priority: int = 0
 
 
 @dataclass
@@ -106,8 +108,9 @@ class DirectCall:
         self._reviewer = crew.reviewer
         self._started = time.perf_counter()
         self.reply = DirectReply(release=crew.release)
-        scope = CallScope(ask.principal.tenant, session, ask.run_id, self.reply.meter)
-        self._engine = crew.models.engine("direct") if ask.model == "direct" else ask.model
+        scope = CallScope(ask.principal.tenant, session, ask.run_id, self.reply.meter, priority=ask.priority)
+        purpose: Purpose = "batch" if ask.priority else "direct"
+        self._engine = crew.models.engine(purpose) if ask.model == "direct" else ask.model
         self._model = crew.models.direct(scope, model=ask.model)
 
     async def complete(self) -> Piece:

@@ -163,8 +163,17 @@ class Turns:
         result = self._result(run, turn, answer)
         run.answered = True
         async with within(self._settings.lookup_timeout_s, "The conversation store"):
-            await self._conversations.add_answer(turn.request.principal, turn.conversation_id, result)
+            await self._keep(turn, result)
         return result
+
+    async def _keep(self, turn: Turn, result: RunResult) -> None:
+        """Write the answer down; of a run that is not kept only what an action needs that waits for somebody."""
+        request, store = turn.request, self._conversations
+        if not request.kept:
+            if not turn.approvals:
+                return
+            await store.add_question(request.principal, turn.conversation_id, request.run_id, request.text)
+        await store.add_answer(request.principal, turn.conversation_id, result)
 
     async def _open(self, run: "_Run") -> tuple[Turn, Crew]:
         request, settings = run.request, self._settings
@@ -179,7 +188,8 @@ class Turns:
                 )
                 history = from_messages(earlier, settings)
                 asked = bool(earlier and earlier[-1].result and earlier[-1].result.question)
-            await self._conversations.add_question(request.principal, conversation.id, request.run_id, request.text)
+            if request.kept:
+                await self._conversations.add_question(request.principal, conversation.id, request.run_id, request.text)
         crew = await self._crews.choose(conversation.id)
         evidence = Evidence()
         budget, work = _budgets(settings)
@@ -188,6 +198,7 @@ class Turns:
             conversation_id=conversation.id,
             run_id=request.run_id,
             meter=UsageMeter(charge=budget.charge),
+            priority=request.priority,
         )
         turn = Turn(
             request=request,
@@ -237,7 +248,7 @@ class Turns:
         """Keep what was released of a run that did not finish; the run's own end does not hang on it."""
         try:
             async with asyncio.timeout(self._settings.lookup_timeout_s):
-                await self._conversations.add_answer(turn.request.principal, turn.conversation_id, result)
+                await self._keep(turn, result)
         except Exception as error:  # noqa: BLE001 - the run ends whether or not it could be recorded
             _log.exception("run.not_recorded", run_id=turn.request.run_id, error=type(error).__name__)
 

@@ -13,10 +13,13 @@ from agents.direct_calls import DirectCalls
 from conversations.contracts import ConversationStore
 from gateway.approvals import ApprovalsApi
 from gateway.auth import OPEN_PATHS, Authentication
+from gateway.batches.api import BatchesApi, BatchServices
 from gateway.conversations import ConversationsApi
 from gateway.documents import DocumentsApi, KnowledgeGate
 from gateway.edge import Edge
 from gateway.errors import on_http_exception, on_signalbox_error, on_validation_error
+from gateway.files.api import PATH as FILES_PATH
+from gateway.files.api import FilesApi
 from gateway.health import METRICS_PATH, Health, HealthApi
 from gateway.keys import ApiKeys
 from gateway.limits import RateLimit
@@ -27,6 +30,8 @@ from gateway.settings import GatewaySettings
 from gateway.turns import Turns
 from runs.approvals import Approvals
 from signalbox.errors import SignalboxError
+
+_FORM_BYTES = 64 * 1024  # what a form adds to the file in it
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -43,6 +48,7 @@ class GatewayServices:
     knowledge: KnowledgeGate
     health: Health
     metrics: Metrics
+    batches: BatchServices | None = None
 
 
 def build_app(
@@ -66,6 +72,11 @@ def build_app(
         HealthApi(services.health, metrics, turns.admission),
     ):
         app.include_router(api.router)
+    larger: dict[str, int] = {}
+    if services.batches is not None:
+        app.include_router(FilesApi(services.batches.files).router)
+        app.include_router(BatchesApi(services.batches).router)
+        larger[FILES_PATH] = services.batches.max_file_bytes + _FORM_BYTES
     app.router.routes.extend(routes)
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_validation_error)
@@ -77,5 +88,6 @@ def build_app(
         open_paths=OPEN_PATHS,
         loopback_paths=frozenset({METRICS_PATH} if settings.metrics_from_loopback else ()),
     )
-    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, metrics=metrics)  # the last added is outermost
+    # The last added is outermost.
+    app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, metrics=metrics, larger=larger)
     return app

@@ -19,12 +19,14 @@ class LiveCalls:
         self._metrics = metrics
         self._live: dict[str, tuple[Principal, Stop]] = {}
 
-    def admit(self, principal: Principal, run_id: str, stop: Stop) -> Callable[[str, TokenUsage], None]:
+    def admit(
+        self, principal: Principal, run_id: str, stop: Stop, *, background: bool = False
+    ) -> Callable[[str, TokenUsage], None]:
         """Take a place; returns what gives it back and counts how the call ended.
 
         Raises `BudgetSpent` or `UpstreamDown` at once when there is no place.
         """
-        leave = self.admission.admit(principal)
+        leave = self.admission.admit(principal, background=background)
         self._metrics.turn_began()
         self._live[run_id] = (principal, stop)
 

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Mapping
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -18,16 +19,20 @@ _UNROUTED = "(none)"
 class Edge:
     """Pure ASGI; nothing raised below it reaches the server, and no error leaves without our shape."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, max_body_bytes: int, metrics: Metrics, larger: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._larger = larger or {}
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send, self._max_body_bytes)
+        limit = self._larger.get(scope["path"], self._max_body_bytes)
+        exchange = _Exchange(scope, receive, send, limit)
         began = time.perf_counter()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)  # uvicorn: a context each
         try:
@@ -88,5 +93,5 @@ class _Exchange:
     def _too_large(self) -> TooLarge:
         return TooLarge(
             f"The request body is larger than {self._max_body_bytes} bytes.",
-            hint="Send less, or raise gateway.max_body_bytes.",
+            hint="Send less, or have the limit raised in the settings.",
         )

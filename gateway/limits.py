@@ -39,31 +39,43 @@ class RateLimit:
 
 
 class Admission:
-    """Runs at the same time: a share for each principal, a bound for all, none while draining."""
+    """Runs at the same time: a share for each principal, a bound for all, none while draining.
+
+    Background runs (lines of batches) take nobody's place; whoever starts them bounds their number.
+    """
 
     def __init__(self, *, per_principal: int, total: int) -> None:
         self._per_principal = per_principal
         self._total = total
         self._running: Counter[tuple[str, str]] = Counter()
+        self._background = 0
         self.draining = False
 
     @property
     def running(self) -> int:
         """Runs admitted and not ended."""
+        return self.people + self._background
+
+    @property
+    def people(self) -> int:
+        """Those for which a person waits."""
         return self._running.total()
 
-    def admit(self, principal: Principal) -> Callable[[], None]:
+    def admit(self, principal: Principal, *, background: bool = False) -> Callable[[], None]:
         """Take a place and return what gives it back; raises `BudgetSpent` or `UpstreamDown` when there is none."""
         who = (principal.tenant, principal.user)
         if self.draining:
             raise UpstreamDown("The server is shutting down.", hint="Try again in a moment.", retry_after_s=5)
+        if background:
+            self._background += 1
+            return self._leave_background
         if self._running[who] >= self._per_principal:
             raise BudgetSpent(
                 f"You have {self._per_principal} runs in progress already.",
                 hint="Wait for one to end, or cancel it.",
                 retry_after_s=_BUSY_RETRY_S,
             )
-        if self.running >= self._total:
+        if self.people >= self._total:
             raise UpstreamDown("The server is busy.", hint="Try again in a moment.", retry_after_s=_BUSY_RETRY_S)
         self._running[who] += 1
 
@@ -73,3 +85,6 @@ class Admission:
                 del self._running[who]
 
         return leave
+
+    def _leave_background(self) -> None:
+        self._background -= 1

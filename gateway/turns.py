@@ -41,7 +41,7 @@ class Turns:
 
     def start(self, request: TurnRequest) -> None:
         """Admit the run and begin it; read it from the log. Raises `BudgetSpent` or `UpstreamDown` when refused."""
-        leave = self.admission.admit(request.principal)
+        leave = self.admission.admit(request.principal, background=request.priority > 0)
         self._metrics.turn_began()
 
         def ended(last: RunEvent) -> None:

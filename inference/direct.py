@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from inference.client import Route
-from inference.contracts import CallScope
+from inference.contracts import CallScope, Purpose
 from inference.direct_body import direct_body
 from inference.direct_local import LocalDirect
 from inference.errors import ModelFault
@@ -33,7 +33,8 @@ class DirectUpstream:
         policy: FallbackPolicy,
     ) -> None:
         self._routes = routes
-        self._scope = replace(scope, purpose="direct")
+        self._purpose: Purpose = "batch" if scope.priority else "direct"
+        self._scope = replace(scope, purpose=self._purpose)
         self._telemetry = telemetry
         self._policy = policy
 
@@ -72,7 +73,7 @@ class DirectUpstream:
         if isinstance(route, LocalDirect):
             return await route.complete(body, self._scope)
         pool = route.pool
-        with self._telemetry.call("direct", pool.label, self._scope, pool.model.price) as record:
+        with self._telemetry.call(self._purpose, pool.label, self._scope, pool.model.price) as record:
             record.degraded = route.degraded
             name = await pool.resolve(record)
             merged = {**pool.model.parameters, **route.parameters, **body}
@@ -85,7 +86,7 @@ class DirectUpstream:
 
     async def _remote(self, route: Route, body: dict[str, Any]) -> AsyncGenerator[list[Chunk], None]:
         pool = route.pool
-        with self._telemetry.call("direct", pool.label, self._scope, pool.model.price) as record:
+        with self._telemetry.call(self._purpose, pool.label, self._scope, pool.model.price) as record:
             record.degraded = route.degraded
             name = await pool.resolve(record)
             merged = {**pool.model.parameters, **route.parameters, **body}

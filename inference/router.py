@@ -93,16 +93,17 @@ class RoutedModels:
 
     def direct(self, scope: CallScope, *, model: str = DIRECT) -> DirectUpstream:
         """A bare model for one request: `direct` as the settings route it, or a model by its name."""
+        purpose: Purpose = "batch" if scope.priority else "direct"
         if model == DIRECT:
-            routes = self._routes["direct"]
+            routes = self._routes[purpose]
         elif model == EMBEDDED:
             routes = (self._local,)
         elif model in self._pools:
-            routes = (Route("direct", self._pools[model], {}),)
+            routes = (Route(purpose, self._pools[model], {}),)
         else:
             known = ", ".join((DIRECT, *self._pools))
             raise NotFound(f"The model {model!r} does not exist.", hint=f"Use one of {known}.", param="model")
-        return DirectUpstream(routes, scope, self._telemetry, self._policy("direct", routes, scope))
+        return DirectUpstream(routes, scope, self._telemetry, self._policy(purpose, routes, scope))
 
     def offered(self, subjects: Collection[str]) -> tuple[str, ...]:
         """The names under which these subjects may ask for bare models: by the settings, `direct` first."""

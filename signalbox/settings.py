@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from agents.settings import AgentsSettings
 from gateway.settings import GatewaySettings
+from inference.batch.settings import BatchSettings
 from inference.embedded.settings import EmbeddedSettings
 from inference.registry.settings import ReleaseSettings
 from inference.settings import InferenceSettings
@@ -84,6 +85,7 @@ class Settings(BaseSettings):
     runs: RunsSettings = RunsSettings()
     inference: InferenceSettings = InferenceSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
+    batch: BatchSettings = BatchSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     operations: OperationsSection = OperationsSection()
     desk: DeskSection = DeskSection()

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from agents.contracts import TurnRequest
 from agents.direct_calls import DirectCalls, ModelNotFound
 from gateway.auth import principal_of
+from gateway.background import background_of
 from gateway.errors import fault_of_run
 from gateway.json_body import parse, read_json
 from gateway.openai.direct import DirectChat
@@ -126,6 +127,7 @@ class ChatApi:
         if at is None or not chat.messages[at].content.strip():
             raise UserFault("There is no user message with text to answer.", param="messages")
         conversation_id = _conversation_id(request, chat)
+        background = background_of(request)
         return TurnRequest(
             principal=principal_of(request),
             text=chat.messages[at].content,
@@ -136,6 +138,8 @@ class ChatApi:
             context=() if conversation_id else tuple(message.reduced() for message in chat.messages[:at]),
             max_tokens=chat.max_completion_tokens or chat.max_tokens,
             temperature=chat.temperature,
+            priority=background.priority if background else 0,
+            kept=background is None or conversation_id is not None,
         )
 
     async def _whole(self, request: Request, turn: TurnRequest, stop: Callable[[], object]) -> Response:

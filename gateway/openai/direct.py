@@ -15,6 +15,7 @@ from starlette.responses import Response
 from agents.direct_calls import DirectAsk, DirectCall, DirectCalls, DirectReply
 from agents.direct_draft import Piece
 from gateway.auth import principal_of
+from gateway.background import background_of
 from gateway.calls import LiveCalls
 from gateway.errors import fault_of
 from gateway.json_body import parse
@@ -50,7 +51,9 @@ class DirectChat:
         chat = parse(DirectRequest, body)
         check_messages(chat.messages, self._settings)
         session = chat.prompt_cache_key or request.headers.get("x-session-id", "")[:200]
-        ask = DirectAsk(principal_of(request), chat.model, body, new_run_id(), size, session)
+        background = background_of(request)
+        priority = background.priority if background else 0
+        ask = DirectAsk(principal_of(request), chat.model, body, new_run_id(), size, session, priority)
         call = await self._calls.begin(ask)
         if chat.stream:
             usage = bool(chat.stream_options and chat.stream_options.include_usage)
@@ -69,7 +72,7 @@ class DirectChat:
             limit.reschedule(asyncio.get_running_loop().time())
             return True
 
-        ended = self._live.admit(ask.principal, ask.run_id, stop)
+        ended = self._live.admit(ask.principal, ask.run_id, stop, background=ask.priority > 0)
         end = "failed"
         piece = Piece()
         try:
@@ -91,7 +94,7 @@ class DirectChat:
         def stop(reason: str) -> bool:
             return relay is not None and relay.stop(reason)
 
-        ended = self._live.admit(ask.principal, ask.run_id, stop)
+        ended = self._live.admit(ask.principal, ask.run_id, stop, background=ask.priority > 0)
         relay = Relay(call.stream(), name=f"call {ask.run_id}")
         try:
             first = await relay.next(_HOLD_S)

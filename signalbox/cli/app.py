@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import SecretStr
 
 from signalbox import __version__
+from signalbox.cli.batch import batch_app
 from signalbox.cli.console import err, out
+from signalbox.cli.gateway import Json, Url, User, gateway_client, gateway_key, gateway_url
 from signalbox.cli.inference import inference_app
 from signalbox.cli.release import release_app
 from signalbox.errors import SignalboxError
@@ -31,13 +32,8 @@ app.add_typer(inference_app, name="inference")
 app.add_typer(tools_app, name="tools")
 app.add_typer(release_app, name="release")
 app.add_typer(audit_app, name="audit")
+app.add_typer(batch_app, name="batch")
 
-User = Annotated[
-    str | None,
-    typer.Option("--as", envvar="SIGNALBOX_KEY", help="A user of var/keys.json (default: the first), or an API key."),
-]
-Url = Annotated[str | None, typer.Option("--url", help="The gateway; default: the one of your settings.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[str, typer.Option(help="signalbox, or direct: no agents, straight to the model.")]
 Events = Annotated[bool, typer.Option("--events", help="Show the plan, the steps and the tool calls as they happen.")]
 
@@ -63,7 +59,7 @@ def ask(
     """Ask one question."""
     from signalbox.cli import ask as asking
 
-    with _client(as_user, url) as client:
+    with gateway_client(as_user, url) as client:
         if as_json:
             out().print(asking.ask_json(client, question, conversation_id=conversation, model=model), markup=False)
             return
@@ -76,7 +72,7 @@ def chat(as_user: User = None, url: Url = None, model: Model = "signalbox", even
     """Talk; the conversation goes on until Ctrl-D."""
     from signalbox.cli.ask import chat as run
 
-    with _client(as_user, url) as client:
+    with gateway_client(as_user, url) as client:
         run(client, _name(as_user), model=model, events=events)
 
 
@@ -116,7 +112,7 @@ def client_config(
 
     if client not in WHERE:
         raise UserFault(f"There is no client {client!r}.", hint=f"Known: {', '.join(WHERE)}.")
-    base, secret = _where(url), _key(as_user)
+    base, secret = gateway_url(url), gateway_key(as_user)
     out().print(json.dumps(build(client, url=base, key=secret.get_secret_value()), indent=2), markup=False)  # type: ignore[arg-type]
     err().print(f"[dim]Put this into {WHERE[client]}.[/dim]")
 
@@ -127,7 +123,7 @@ def mcp(url: Url = None, as_user: User = None) -> None:
     from mcp_servers.assistant.relay import RelayAssistant
     from mcp_servers.assistant.server import build_server
 
-    build_server(RelayAssistant(_where(url), _key(as_user)), version=__version__).run("stdio")
+    build_server(RelayAssistant(gateway_url(url), gateway_key(as_user)), version=__version__).run("stdio")
 
 
 @app.command("mcp-server")
@@ -147,7 +143,7 @@ def approvals_list(as_user: User = None, url: Url = None, as_json: Json = False)
     """What waits for a decision, and what was decided lately."""
     from signalbox.cli.approvals import show
 
-    with _client(as_user, url) as client:
+    with gateway_client(as_user, url) as client:
         show(client, as_json=as_json)
 
 
@@ -156,7 +152,7 @@ def approvals_approve(approval_id: str, as_user: User = None, url: Url = None, r
     """Approve an action; it is carried out at once."""
     from signalbox.cli.approvals import decide
 
-    with _client(as_user, url) as client:
+    with gateway_client(as_user, url) as client:
         decide(client, approval_id, decision="approve", reason=reason)
 
 
@@ -165,7 +161,7 @@ def approvals_deny(approval_id: str, as_user: User = None, url: Url = None, reas
     """Decline an action; nothing happens."""
     from signalbox.cli.approvals import decide
 
-    with _client(as_user, url) as client:
+    with gateway_client(as_user, url) as client:
         decide(client, approval_id, decision="deny", reason=reason)
 
 
@@ -224,30 +220,6 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Print the ver
     if version:
         out().print(__version__)
         raise typer.Exit
-
-
-def _where(url: str | None) -> str:
-    if url:
-        return url
-    from signalbox.settings import load_settings
-
-    return load_settings().base_url
-
-
-def _key(user: str | None) -> SecretStr:
-    if user and user.startswith("sk-sb-"):
-        return SecretStr(user)
-    from signalbox.cli.client import read_key
-    from signalbox.settings import load_settings
-    from signalbox.wiring.paths import Paths
-
-    return read_key(Paths(load_settings().data_dir).keys, user)[1]
-
-
-def _client(user: str | None, url: str | None):  # its type would import the HTTP library
-    from signalbox.cli.client import GatewayClient
-
-    return GatewayClient(_where(url), _key(user))
 
 
 def _name(user: str | None) -> str:

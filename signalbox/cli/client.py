@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx2
 from pydantic import SecretStr
@@ -44,6 +44,31 @@ class GatewayClient:
     def post(self, path: str, body: dict[str, Any]) -> Any:
         """Send JSON, get JSON."""
         return self._json("POST", path, body)
+
+    def upload(self, path: str, file: Path, fields: dict[str, str]) -> Any:
+        """Send a file of this machine in a form, get JSON."""
+        try:
+            with file.open("rb") as content:
+                response = self._http.post(path, data=fields, files={"file": (file.name, content)})
+        except OSError as error:
+            raise UserFault(f"{str(file)!r} cannot be read: {error.strerror}.") from error
+        except httpx2.TransportError as error:
+            raise self._down(error) from error
+        if response.status_code >= 400:
+            raise _refusal(response)
+        return response.json()
+
+    def download(self, path: str, into: BinaryIO) -> None:
+        """Write a document as it comes."""
+        try:
+            with self._http.stream("GET", path) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise _refusal(response)
+                for piece in response.iter_bytes():
+                    into.write(piece)
+        except httpx2.TransportError as error:
+            raise self._down(error) from error
 
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Send JSON, get the data of a server-sent event stream, one object at a time."""

@@ -4,9 +4,15 @@ from alembic import context
 
 import conversations.tables
 import gateway.tables
+import inference.batch.tables
 import runs.tables
 
-TARGETS = [conversations.tables.metadata, runs.tables.metadata, gateway.tables.metadata]
+TARGETS = [
+    conversations.tables.metadata,
+    runs.tables.metadata,
+    gateway.tables.metadata,
+    inference.batch.tables.metadata,
+]
 
 context.configure(
     connection=context.config.attributes["connection"],

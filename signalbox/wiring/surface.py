@@ -22,6 +22,7 @@ from gateway.turns import Turns
 from runs.log import RunLog
 from signalbox.settings import Settings
 from signalbox.wiring.actions import ApprovedActions
+from signalbox.wiring.batches import batch_services
 from signalbox.wiring.documents import BusDocuments
 from signalbox.wiring.faces import Faces
 from signalbox.wiring.foundations import Foundations
@@ -67,15 +68,17 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     keys = ApiKeys(base.engine, cache_s=limits.key_cache_s)
     documents = BusDocuments(base.bus)
     faces = Faces(settings, turns, conversations, base.approvals, documents, base.engine)
+    direct = DirectCalls(releases, CallAudit(base.audit), settings.agents)
     services = GatewayServices(
         turns=turns,
-        direct=DirectCalls(releases, CallAudit(base.audit), settings.agents),
+        direct=direct,
         conversations=conversations,
         approvals=base.approvals,
         keys=keys,
         knowledge=documents,
         health=SystemHealth(base.bus, base.engines.models, settings).check,
         metrics=metrics,
+        batches=await stack.enter_async_context(batch_services(settings, base.engine, turns, direct)),
     )
     app = build_app(services, limits, routes=faces.routes())
     await stack.enter_async_context(faces.running())

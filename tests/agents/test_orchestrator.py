@@ -5,7 +5,7 @@ from runs.events import AnswerSegment, ApprovalRequested, StepFinished
 from signalbox.errors import UpstreamDown
 from tests.agents.memory import MemoryBus
 from tests.agents.plays import A, B, plan, result_of, script, searching
-from tests.agents.scripted import Reply, ask, call, collect, evidence, waiting
+from tests.agents.scripted import ADA, Reply, ask, call, collect, evidence, waiting
 from toolbus.contracts import ToolOutcome
 
 
@@ -96,6 +96,16 @@ async def test_a_step_whose_every_call_failed_is_a_failed_step(house):
     assert result.steps[0].status == "failed"
     assert result.text == "I could not answer this. The data specialist could not do its part: The server is down."
     assert result.declined
+
+
+async def test_a_turn_that_is_not_kept_is_written_down_when_an_action_of_it_waits_for_somebody(house):
+    bus = MemoryBus(desk__create=lambda _: waiting("desk__create", "Create the ticket 'Scanner broken'"))
+    home = house(script(plan(("a", "actions", ())), a=searching("desk__create", "I created the ticket.")), bus)
+    await collect(home.turns.run(ask("The scanner is broken.", kept=False)))
+    question, answer = home.conversations.of(ADA)
+    assert question.text == "The scanner is broken."
+    assert answer.result is not None
+    assert [approval.tool for approval in answer.result.approvals] == ["desk__create"]
 
 
 async def test_an_action_that_needs_approval_ends_its_step_and_is_never_said_to_be_done(house):

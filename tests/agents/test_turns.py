@@ -299,3 +299,13 @@ async def test_an_engine_that_stands_in_is_shown_only_the_tools_of_its_role(hous
     events = await collect(home.turns.run(ask("Leave?")))
     assert [seen.tools for seen in home.models.by_role("specialist:knowledge")] == [["knowledge__search"]] * 2
     assert events[-1].result.degraded
+
+
+async def test_a_turn_that_nobody_waits_for_stands_back_at_the_models_and_leaves_nothing_behind(house):
+    bus = MemoryBus(knowledge__search=lambda _: evidence(REF, "Everyone has 25 days of leave."))
+    home = house(looks_up, bus)
+    last = (await collect(home.turns.run(ask("How much leave?", priority=10, kept=False))))[-1]
+    assert isinstance(last, RunFinished)
+    assert last.result.text.startswith("There are 25 days")
+    assert home.conversations.of(ADA) == []
+    assert {seen.scope.priority for seen in home.models.seen} == {10}

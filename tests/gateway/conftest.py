@@ -26,6 +26,9 @@ from conversations.contracts import ConversationStore
 from conversations.outcomes import announce_in
 from conversations.store import SqlConversationStore
 from gateway.app import GatewayServices, build_app
+from gateway.batches.api import BatchServices
+from gateway.batches.load import PeopleLoad
+from gateway.batches.worker import EndpointWorker, line_endpoints
 from gateway.calls import LiveCalls
 from gateway.documents import DocumentView, IngestProgress, IngestRequest
 from gateway.keys import ApiKeys
@@ -34,6 +37,8 @@ from gateway.metrics import Metrics
 from gateway.serve import GatewayServer
 from gateway.settings import GatewaySettings
 from gateway.turns import Turns
+from inference.batch.assembly import build_batches, build_runner
+from inference.batch.settings import BatchSettings
 from inference.contracts import CallScope
 from inference.router import RoutedModels
 from inference.settings import InferenceSettings
@@ -218,7 +223,14 @@ async def bare(inference: dict[str, Any], tmp_path: Path) -> AsyncIterator[Bare]
 
 
 @pytest.fixture
-async def house(engine: AsyncEngine, settings: GatewaySettings, bare: Bare) -> AsyncIterator[House]:
+def batch_settings() -> BatchSettings:
+    return BatchSettings(lease_s=0.4)
+
+
+@pytest.fixture
+async def house(
+    engine: AsyncEngine, settings: GatewaySettings, bare: Bare, batch_settings: BatchSettings
+) -> AsyncIterator[House]:
     conversations = SqlConversationStore(engine)
     agents = ScriptedAgents(conversations)
     log = RunLog(engine, RunsSettings())
@@ -239,10 +251,18 @@ async def house(engine: AsyncEngine, settings: GatewaySettings, bare: Bare) -> A
     async def healthy() -> dict[str, dict[str, str]]:
         return health
 
-    services = GatewayServices(turns, bare.calls, conversations, approvals, keys, Library(), healthy, metrics)
+    load = PeopleLoad(turns)
+    batches = build_batches(engine, batch_settings)
+    endpoints = line_endpoints(turns, bare.calls, settings)
+    worker = EndpointWorker(endpoints, load, priority=batch_settings.priority)
+    runner = build_runner(batches, engine, worker, load)
+    await runner.start()
+    face = BatchServices(batches.files, batches.store, frozenset(endpoints), runner.wake, batch_settings.max_file_bytes)
+    services = GatewayServices(turns, bare.calls, conversations, approvals, keys, Library(), healthy, metrics, face)
     app = build_app(services, settings)
     tokens = {person.user: await keys.create(person) for person in (ADA, BRUNO, ROOT)}
     yield House(app, settings, turns, agents, conversations, approvals, keys, executed, health, tokens)
+    await runner.close()
     await approvals.close()
     await log.close()
 
