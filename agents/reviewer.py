@@ -51,6 +51,8 @@ class Reviewer:
     def look(self, text: str, around: Surroundings) -> Verdict:
         """The deterministic part alone."""
         result = Verdict("release", text)
+        if not text:
+            return result
         try:
             for check in self._checks:
                 verdict = check(result.text, around)

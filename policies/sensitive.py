@@ -48,11 +48,21 @@ _SECRETS: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
-# One cheap pass that rules most texts out: every recogniser above needs one of these.
-_SECRET_HINT = re.compile(
-    r"(?i)PRIVATE KEY|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|[rs]k_|sk-|sbx?_|AIza|hf_|npm_|pypi-|SG\."
-    r"|private[_-]?key|(?:refresh|auth|session)[_-]?token|AccountKey|SharedAccessKey|eyJ|bearer |://[^\s/]{1,300}@|passw|pwd|api[_-]?key|secret|access[_-]?token"
+# Two cheap looks that rule most texts out: every recogniser above needs one of the hints, every hint one of the
+# anchors. Looking for thirty plain words takes a hundredth of the time of the expression.
+_SHORTEST_SECRET = 7  # ://a:b@
+_ANCHORS = (
+    *("private", "akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "sk-"),
+    *("rk_live", "rk_test", "sk_live", "sk_test"),
+    *("sb_", "sbx_", "aiza", "hf_", "npm_", "pypi-", "sg.", "token", "accountkey", "sharedaccesskey", "eyj", "bearer "),
+    *("passw", "passphrase", "pwd", "apikey", "api-key", "api_key", "secret"),
 )
+_SECRET_HINT = re.compile(
+    r"(?i)PRIVATE KEY|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[a-z]-|[rs]k_(?:live|test)|sk-|sbx?_|AIza|hf_|npm_"
+    r"|pypi-|SG\.|private[_-]?key|(?:refresh|auth|session)[_-]?token|AccountKey|SharedAccessKey|eyJ|bearer |://[^\s/]{1,300}@"
+    r"|passw|passphrase|pwd|api[_-]?key|secret|access[_-]?token"
+)
+_DIGIT = re.compile(r"\d")
 _EMAIL = re.compile(r"\b[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@(?:[A-Za-z0-9-]{1,63}\.){1,5}[A-Za-z]{2,24}\b")
 _CARD = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d-])")
 _IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?\b")
@@ -68,9 +78,16 @@ class Finding:
     end: int
 
 
+def folded(text: str) -> str:
+    """Lower case, as expressions that ignore case see it: plain words can be looked for in it."""
+    if text.isascii():
+        return text.lower()
+    return text.casefold().replace("i\u0307", "i").replace("\u0131", "i")
+
+
 def secrets(text: str) -> Iterator[Finding]:
     """Spans that are credentials."""
-    if not _SECRET_HINT.search(text):
+    if not may_hold_secrets(text):
         return
     for kind, pattern in _SECRETS:
         for match in pattern.finditer(text):
@@ -83,6 +100,8 @@ def personal(text: str) -> Iterator[Finding]:
     if "@" in text:
         for match in _EMAIL.finditer(text):
             yield Finding("email", *match.span())
+    if not _DIGIT.search(text):
+        return
     for match in _CARD.finditer(text):
         if _luhn(match[0]):
             yield Finding("card", *match.span())
@@ -105,6 +124,12 @@ def mask(text: str) -> str:
 
 def may_hold_secrets(text: str) -> bool:
     """A quick look: False means that neither the text nor JSON that it spells can hold a credential that we know."""
+    if len(text) < _SHORTEST_SECRET:
+        return False
+    lower = folded(text)
+    url_with_user = "://" in lower and "@" in lower
+    if not url_with_user and not any(anchor in lower for anchor in _ANCHORS):
+        return False
     return _SECRET_HINT.search(text) is not None
 
 

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 
 from agents.review.verdict import Surroundings, Verdict
-from policies.sensitive import personal, secrets
+from policies.sensitive import folded, personal, secrets
 
 SECRET_MASK = "[secret removed]"  # noqa: S105 - what stands in its place
 NUMBER_MASK = "[payment number removed]"
 _TAIL = 120
+_DIGIT = re.compile(r"\d")
 _FEWEST_DIGITS = 10  # no card and no account number has fewer
+_SAID_ANCHORS = ("pass", "key", "secret", "token")  # without one of these `_SAID` finds nothing
 _SAID = re.compile(
     r"(?i)\b(?:pass(?:word|wd|phrase|code)?|api[ _-]?key|access[ _-]?key|secret|token)\b"
     r"[\"'`*]{0,3}\s*(?:[:=]|is|lautet|est)\s*"
@@ -43,9 +45,11 @@ def check_credentials(text: str, around: Surroundings) -> Verdict:
 def _spans(text: str) -> Iterator[tuple[int, int, str]]:
     for finding in secrets(text):
         yield finding.start, finding.end, finding.kind
-    for match in _SAID.finditer(text):
-        yield *match.span("value"), "secret"
-    if sum(map(str.isdigit, text)) < _FEWEST_DIGITS:
+    lower = folded(text)
+    if any(anchor in lower for anchor in _SAID_ANCHORS):
+        for match in _SAID.finditer(text):
+            yield *match.span("value"), "secret"
+    if len(_DIGIT.findall(text)) < _FEWEST_DIGITS:
         return
     for finding in personal(text):
         if finding.kind in ("card", "iban"):

@@ -1,35 +1,37 @@
 """The prompts themselves: an answer that recites them, or their marker, is withheld."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agents.review.verdict import Surroundings, Verdict
 
 _SHINGLE = 9
 _WORD = re.compile(r"\w+")
-_NO_LETTER = re.compile(r"[\W_]+")
 
 
 class LeakCheck:
     """Withholds the marker in any spelling, and runs of words that only the prompts hold."""
 
     def __init__(self, canary: str, protected: Iterable[str]) -> None:
-        self._canary = _letters(canary)
-        self._shingles = {shingle for text in protected for shingle in _shingles(text)}
+        self._canary = _letters(_words(canary))
+        self._shingles = {shingle for text in protected for shingle in _shingles(_words(text))}
 
     def __call__(self, text: str, around: Surroundings) -> Verdict:
-        before = around.before[-400:]
-        if self._canary and self._canary in _letters(before + text):
+        words = _words(around.before[-400:] + text)
+        if self._canary and self._canary in _letters(words):
             return Verdict("withhold", "", "internal instructions")
-        if not self._shingles.isdisjoint(_shingles(before + text)):
+        if not self._shingles.isdisjoint(_shingles(words)):
             return Verdict("withhold", "", "internal instructions")
         return Verdict("release", text)
 
 
-def _letters(text: str) -> str:
-    return _NO_LETTER.sub("", text.lower())
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
 
 
-def _shingles(text: str) -> Iterable[tuple[str, ...]]:
-    words = _WORD.findall(text.lower())
+def _letters(words: Sequence[str]) -> str:
+    return "".join(words).replace("_", "")
+
+
+def _shingles(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
     return zip(*(words[index:] for index in range(_SHINGLE)), strict=False)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies import sensitive
 from policies.sensitive import mask, mask_value, may_hold_secrets, redact_secrets, redact_value
 
 SECRETS = {
@@ -101,3 +102,33 @@ def test_no_credential_survives_whatever_stands_around_it(before: str, secret: s
 def test_masking_json_gives_json(value: object) -> None:
     json.dumps(mask_value(value))
     json.dumps(redact_value(value))
+
+
+_SEEDS = [
+    *SECRETS,
+    "hunter2hunter2",
+    "://ada:pw@",
+    "passphrase",
+    "api-key",
+    "Refresh_Token",
+    "SharedAccessKey=",
+    "rk_live_",
+]
+
+
+@given(
+    st.text(alphabet="aıİſKks@:/-_ .", max_size=20),
+    st.sampled_from(_SEEDS),
+    st.sampled_from([str, str.upper, str.lower, str.title, lambda text: text.replace("s", "ſ").replace("k", "K")]),
+    st.text(max_size=20),
+)
+def test_the_quick_look_overlooks_nothing_that_the_recognisers_find(before, seed, spelled, after) -> None:
+    text = before + spelled(seed) + after
+    found = any(pattern.search(text) for _kind, pattern in sensitive._SECRETS)
+    assert not found or may_hold_secrets(text)
+
+
+def test_a_field_that_is_a_credential_by_its_name_alone_is_hidden() -> None:
+    for name in ("passphrase", "password", "client_secret", "api-key", "private_key", "session_token"):
+        assert may_hold_secrets(json.dumps({name: "open sesame"})), name
+        assert redact_value({name: "open sesame"}) == {name: "[secret]"}
