@@ -70,9 +70,10 @@ class AuditLog:
         if self._closed:
             raise Conflict("The audit log is closed; nothing may happen unrecorded.")
         self._seq += 1
-        record = {"seq": self._seq, "time": _now(), **facts, "prev": self._head}
-        self._head = _digest(record)
-        self._pending.append(_line({**record, "hash": self._head}))
+        # What is hashed is what is written, with the hash put in before the last brace.
+        canonical = _canonical({"seq": self._seq, "time": _now(), **facts, "prev": self._head})
+        self._head = hashlib.sha256(canonical).hexdigest()
+        self._pending.append(canonical[:-1] + b',"hash":"' + self._head.encode() + b'"}\n')
         self._schedule()
 
     async def flush(self) -> None:
@@ -189,16 +190,15 @@ def _resume(file: int) -> tuple[int, str, int]:
         ) from error
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
+
+
 def _canonical(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def _digest(record: dict[str, Any]) -> str:
     return hashlib.sha256(_canonical(record)).hexdigest()
-
-
-def _line(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":"), default=str).encode() + b"\n"
 
 
 def _now() -> str:

@@ -21,7 +21,7 @@ from toolbus.catalogue import Catalogue
 from toolbus.contracts import ApprovalDesk, Budget, CallContext, ToolOutcome, ToolSpec
 from toolbus.filters import AuditFilter, AuthoriseFilter, BudgetAndApprovalFilter, RedactFilter
 from toolbus.leftovers import MORE, read_on
-from toolbus.offer import Offer, matches
+from toolbus.offer import Offer
 from toolbus.preview import Previewer
 from toolbus.relevance import ToolRanker
 from toolbus.settings import OpenApiSpec, ServerSpec, ToolBusSettings
@@ -78,6 +78,10 @@ class KernelToolBus:
         bus._building = asyncio.create_task(bus._build_kernel(policy, approvals, audit), name="tool kernel")
         bus._watching = asyncio.create_task(bus._watch_catalogue(), name="tool catalogue")
         return bus
+
+    async def ready(self) -> None:
+        """Return once no call has to wait for the bus itself any more."""
+        await self._built()
 
     async def connect(self, source: ToolSource) -> None:
         """One more source of tools of any kind; closed with the bus."""
@@ -161,8 +165,8 @@ class KernelToolBus:
             budget=Budget(tool_calls=1, tokens=0, deadline=math.inf),
             emit=_nowhere,
         )
-        spec = self._offer.find(tool)
-        if spec is None or spec not in self._offer.of(chain):
+        spec = self._offer.one(chain, tool)
+        if spec is None:
             return self._absent(chain, tool)
         limit = timeout_s if timeout_s is not None else self._timeout(context, spec)
         return await self._run(Call(context, spec, arguments, limit, on_progress=on_progress))
@@ -194,8 +198,8 @@ class KernelToolBus:
         if tool == MORE.name:
             fault = self._check.fault(MORE.pin, MORE.input_schema, arguments)
             return ToolOutcome(tool, "error", fault) if fault else read_on(context, arguments, self._settings)
-        spec = self._offer.find(tool)
-        if spec is None or not matches(tool, patterns) or spec not in self._offer.of(context.chain, patterns):
+        spec = self._offer.one(context.chain, tool, patterns)
+        if spec is None:
             return self._absent(context.chain, tool)
         return await self._run(Call(context, spec, arguments, self._timeout(context, spec)))
 

@@ -4,8 +4,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from policies.engine import Verdict
 from policies.sensitive import mask_value
@@ -23,7 +23,7 @@ class Call:
     tool: ToolSpec
     arguments: dict[str, Any]
     timeout_s: float
-    call_id: str = field(default_factory=lambda: f"call_{uuid4().hex[:24]}")
+    call_id: str = field(default_factory=lambda: f"call_{token_hex(12)}")
     approval_id: str = ""
     on_progress: OnProgress | None = None
     verdict: Verdict | None = None

@@ -7,17 +7,16 @@ schema travels in `additional_properties`; its logs hold arguments at DEBUG and 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
 
+from pydantic import PrivateAttr
 from semantic_kernel import Kernel
 from semantic_kernel.filters import FilterTypes, FunctionInvocationContext
 from semantic_kernel.functions import (
     FunctionResult,
     KernelArguments,
     KernelFunction,
-    KernelFunctionFromMethod,
+    KernelFunctionMetadata,
     KernelPlugin,
-    kernel_function,
 )
 
 from signalbox.errors import Bug
@@ -49,7 +48,7 @@ class GovernedKernel:
         current: dict[str, tuple[str, KernelFunction]] = {}
         for tool in tools:
             known = self._functions.get(tool.name)
-            current[tool.name] = known if known and known[0] == tool.pin else (tool.pin, self._function(tool))
+            current[tool.name] = known if known and known[0] == tool.pin else (tool.pin, _Tool.of(tool, self._invoke))
         self._functions = current
         by_server: dict[str, list[KernelFunction]] = {}
         for tool in tools:
@@ -68,16 +67,33 @@ class GovernedKernel:
             raise Bug(f"The call of {call.tool.name!r} ended without an outcome.")
         return result.value
 
-    def _function(self, tool: ToolSpec) -> KernelFunction:
-        async def invoke(arguments: Any) -> Any:  # `Any`: the library would derive a schema from a better type
-            return await self._invoke(arguments.call)
 
-        decorated = kernel_function(name=tool.name, description=tool.description)(invoke)
-        return KernelFunctionFromMethod(
-            method=decorated,
+class _Tool(KernelFunction):
+    """One tool as the library sees it. Its arguments are the call; what it returns is the call's outcome."""
+
+    _run: Invoke = PrivateAttr()
+
+    @classmethod
+    def of(cls, tool: ToolSpec, run: Invoke) -> "_Tool":
+        """The function of a tool."""
+        metadata = KernelFunctionMetadata(
+            name=tool.name,
             plugin_name=_identifier(tool.server),
-            additional_metadata={"input_schema": tool.input_schema, "pin": tool.pin},
+            description=tool.description,
+            is_prompt=False,
+            is_asynchronous=True,
+            additional_properties={"input_schema": tool.input_schema, "pin": tool.pin},
         )
+        function = cls(metadata=metadata)
+        function._run = run
+        return function
+
+    async def _invoke_internal(self, context: FunctionInvocationContext) -> None:
+        assert isinstance(context.arguments, _CallArguments)
+        context.result = FunctionResult(function=self.metadata, value=await self._run(context.arguments.call))
+
+    async def _invoke_internal_stream(self, context: FunctionInvocationContext) -> None:
+        raise NotImplementedError("A tool call has one result.")
 
 
 def _adapt(filter_: Filter) -> Callable[..., Awaitable[None]]:

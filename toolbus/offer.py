@@ -19,7 +19,7 @@ class Offer:
         self._catalogue = catalogue
         self._is_up = is_up
         self._tools: dict[str, ToolSpec] = {}
-        self._remembered: OrderedDict[tuple[str, Chain], tuple[ToolSpec, ...]] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, Chain], dict[str, ToolSpec]] = OrderedDict()
 
     def install(self, tools: dict[str, ToolSpec]) -> None:
         """These are the admitted tools from now on."""
@@ -32,15 +32,21 @@ class Offer:
 
     def of(self, chain: Chain, patterns: Sequence[str] = ("*",)) -> list[ToolSpec]:
         """What this chain may call among `patterns`, on servers that are up."""
-        return [tool for tool in self._allowed(chain) if matches(tool.name, patterns) and self._is_up(tool.server)]
+        allowed = self._allowed(chain).values()
+        return [tool for tool in allowed if matches(tool.name, patterns) and self._is_up(tool.server)]
 
-    def _allowed(self, chain: Chain) -> tuple[ToolSpec, ...]:
+    def one(self, chain: Chain, name: str, patterns: Sequence[str] = ("*",)) -> ToolSpec | None:
+        """The tool of that name, where `of` would show it."""
+        tool = self._allowed(chain).get(name)
+        return tool if tool is not None and matches(name, patterns) and self._is_up(tool.server) else None
+
+    def _allowed(self, chain: Chain) -> dict[str, ToolSpec]:
         key = (self._policy.version, chain)
         known = self._remembered.get(key)
         if known is not None:
             self._remembered.move_to_end(key)
             return known
-        allowed = tuple(tool for tool in self._tools.values() if self._may(chain, tool))
+        allowed = {name: tool for name, tool in self._tools.items() if self._may(chain, tool)}
         self._remembered[key] = allowed
         if len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
@@ -68,5 +74,5 @@ def request_for(chain: Chain, tool: ToolSpec, catalogue: Catalogue) -> ToolReque
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
     """Whether one of `server__tool`, `server__*` or `*` names this tool."""
-    server = name.partition("__")[0]
-    return any(pattern in (name, f"{server}__*", "*") for pattern in patterns)
+    named = (name, f"{name.partition('__')[0]}__*", "*")
+    return any(pattern in named for pattern in patterns)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from signalbox.errors import UpstreamDown, UserFault
 from toolbus.arguments import ArgumentCheck
@@ -77,6 +78,24 @@ def test_the_check_of_arguments_never_raises(value: Any) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
     fault = ArgumentCheck(1 << 20).fault("pin", schema, value)
     assert isinstance(fault, str)
+
+
+SCHEMAS = [
+    {"type": "object", "properties": {"a": {"type": "integer", "minimum": 0}}, "required": ["a"]},
+    {
+        "properties": {"a": {"anyOf": [{"type": "string", "maxLength": 3}, {"type": "null"}]}},
+        "additionalProperties": False,
+    },
+    {"$defs": {"n": {"enum": [1, "x", None]}}, "properties": {"a": {"type": "array", "items": {"$ref": "#/$defs/n"}}}},
+    {"properties": {"a": {"type": "string", "pattern": "^(?!x)[a-c]+$", "format": "email"}}},
+    {"properties": {"a": {"type": "number", "multipleOf": 0.5}}, "minProperties": 1},
+]
+
+
+@given(st.sampled_from(SCHEMAS), st.dictionaries(st.sampled_from("ab"), JSON, max_size=2))
+def test_the_quick_validator_lets_through_what_the_thorough_one_does(schema: Any, arguments: dict[str, Any]) -> None:
+    fault = ArgumentCheck(1 << 20).fault("pin", schema, arguments)
+    assert (fault == "") is Draft202012Validator(schema).is_valid(arguments)
 
 
 def test_the_breaker_opens_after_failures_in_a_row_and_lets_one_trial_through() -> None:
