@@ -14,6 +14,7 @@ from signalbox.telemetry import configure_logging
 from signalbox.wiring.demo import DemoWorkspace
 from signalbox.wiring.paths import Paths
 from signalbox.wiring.people import DEMO_USERS, OPERATOR
+from signalbox.wiring.settling import settle
 from signalbox.wiring.system import open_system
 
 FIRST_QUESTION = (
@@ -42,7 +43,9 @@ async def _up(settings: Settings, started: float) -> None:
         await ensure_keys(system.keys, paths.operator_key, [OPERATOR])
         server = Server(system.app, settings.gateway, system.turns)
         server.on_started = lambda: _welcome(settings, server.port, keys, time.monotonic() - started)
+        settling = asyncio.create_task(settle(system.bus), name="settle")
         await server.serve()
+        settling.cancel()
     err().print("Stopped.")
 
 
