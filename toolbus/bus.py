@@ -11,7 +11,7 @@ import structlog
 from knowledge.contracts import Embedder
 from policies.engine import Policy
 from runs.events import ApprovalRequested, Progress, ToolCalled, ToolFinished
-from signalbox.errors import Bug, SignalboxError, UpstreamDown
+from signalbox.errors import Bug, SignalboxError, UpstreamDown, UserFault
 from signalbox.identity import Chain, TokenMint
 from toolbus.approved import ApprovedCalls
 from toolbus.arguments import ArgumentCheck
@@ -21,6 +21,7 @@ from toolbus.catalogue import Catalogue
 from toolbus.contracts import ApprovalDesk, Budget, CallContext, ToolOutcome, ToolSpec
 from toolbus.filters import AuditFilter, AuthoriseFilter, BudgetAndApprovalFilter, RedactFilter
 from toolbus.leftovers import MORE, read_on
+from toolbus.making import make_source
 from toolbus.offer import Offer
 from toolbus.preview import Previewer
 from toolbus.relevance import ToolRanker
@@ -65,7 +66,7 @@ class KernelToolBus:
         """Connect to every server in parallel; one that does not come up is retried behind the scenes."""
         bus = cls(catalogue, policy, settings or ToolBusSettings())
         for spec in specs:
-            bus._add(_source(spec, bus._settings, mint))
+            bus._add(make_source(spec, bus._settings, mint))
         starting = [asyncio.create_task(source.start(bus._on_listed)) for source in bus._sources.values()]
         try:
             await asyncio.gather(*starting)
@@ -90,7 +91,7 @@ class KernelToolBus:
 
     def _add(self, source: ToolSource) -> None:
         if source.name in self._sources:
-            raise ValueError(f"two tool servers are called {source.name!r}")
+            raise UserFault(f"Two tool servers are called {source.name!r}.", hint="Rename one in mcp.json or openapi.")
         self._sources[source.name] = source
 
     async def close(self) -> None:
@@ -320,16 +321,6 @@ class KernelToolBus:
         if self._kernel is not None:
             self._kernel.install(list(offered.values()))
         self._offer.install(offered)
-
-
-def _source(spec: ServerSpec | OpenApiSpec, settings: ToolBusSettings, mint: TokenMint | None) -> ToolSource:
-    if isinstance(spec, OpenApiSpec):
-        from toolbus.openapi import OpenApiSource
-
-        return OpenApiSource(spec, settings)
-    from toolbus.mcp_server import McpServerHandle
-
-    return McpServerHandle(spec, settings, mint)
 
 
 async def _last_words(call: Call, event: ToolFinished) -> None:

@@ -15,9 +15,9 @@ from signalbox.errors import SignalboxError, ToolFault, UpstreamDown
 from signalbox.identity import Chain, TokenMint
 from toolbus.arguments import ArgumentCheck
 from toolbus.catalogue import clean_text, pin_of
-from toolbus.mcp_server import McpServerHandle
+from toolbus.making import make_source
 from toolbus.samples import invalid, valid
-from toolbus.settings import ServerSpec, ToolBusSettings
+from toolbus.settings import OpenApiSpec, ServerSpec, ToolBusSettings
 from toolbus.sources import DeclaredTool, SourceCall, SourceResult, ToolSource
 
 _WRITING = re.compile(
@@ -56,7 +56,7 @@ class CheckReport:
 
 
 async def check_server(
-    spec: ServerSpec, settings: ToolBusSettings, *, chain: Chain, mint: TokenMint | None = None
+    spec: ServerSpec | OpenApiSpec, settings: ToolBusSettings, *, chain: Chain, mint: TokenMint | None = None
 ) -> CheckReport:
     """Start the server, exercise its read-only tools as `chain`, stop it."""
     checker = _Checker(spec, settings, chain, mint)
@@ -64,8 +64,10 @@ async def check_server(
 
 
 class _Checker:
-    def __init__(self, spec: ServerSpec, settings: ToolBusSettings, chain: Chain, mint: TokenMint | None) -> None:
-        self._source = McpServerHandle(spec, settings, mint)
+    def __init__(
+        self, spec: ServerSpec | OpenApiSpec, settings: ToolBusSettings, chain: Chain, mint: TokenMint | None
+    ) -> None:
+        self._source = make_source(spec, settings, mint)
         self._settings = settings
         self._chain = chain
         self._arguments = ArgumentCheck(settings.max_argument_bytes)

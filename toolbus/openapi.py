@@ -53,6 +53,11 @@ class OpenApiSource:
         """Its own limit for one call."""
         return self._spec.call_timeout_s
 
+    @property
+    def restarts(self) -> int:
+        """There is no connection that could be lost."""
+        return 0
+
     def is_offering(self) -> bool:
         """Whether its tools are known and its circuit is closed."""
         return not self._trouble and not self._gate.open_for_s

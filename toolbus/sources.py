@@ -73,6 +73,11 @@ class ToolSource(Protocol):
         """The source's own limit for one call, where it has one."""
         ...
 
+    @property
+    def restarts(self) -> int:
+        """How often it had to be connected again; 0 for one without a connection."""
+        ...
+
     def is_offering(self) -> bool:
         """Whether its tools are worth offering now: it is up, or expected back within moments."""
         ...

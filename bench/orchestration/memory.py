@@ -23,7 +23,7 @@ PASSAGE = {
 class Archive:
     """A source of one tool that answers at once, without any transport."""
 
-    ours, auto_approve, call_timeout_s = False, True, None
+    ours, auto_approve, call_timeout_s, restarts = False, True, None, 0
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -59,7 +59,7 @@ class Figure:
 class InMemory:
     """A source without any transport, so that what is left is the bus itself."""
 
-    name, ours, auto_approve, call_timeout_s = "memory", False, True, None
+    name, ours, auto_approve, call_timeout_s, restarts = "memory", False, True, None, 0
 
     def __init__(self, client: Client) -> None:
         self._client = client

@@ -175,7 +175,7 @@ def config_show(as_json: Json = False) -> None:
 
 @tools_app.command("review")
 def tools_review(as_json: Json = False) -> None:
-    """List the tools that the servers of mcp.json offer, and which are admitted."""
+    """List the tools of the servers that you added (mcp.json, openapi), and which are admitted."""
     from signalbox.cli.tools import review
 
     review(as_json=as_json)
@@ -191,8 +191,18 @@ def tools_approve(
     approve(names)
 
 
+@tools_app.command("revoke")
+def tools_revoke(names: Annotated[list[str], typer.Argument(help="server__tool, as it was approved.")]) -> None:
+    """Withdraw an approval: the tool is not offered any more."""
+    from signalbox.cli.tools import revoke
+
+    revoke(names)
+
+
 @tools_app.command("check")
-def tools_check(server: Annotated[str, typer.Argument(help="Its name in mcp.json.")], as_json: Json = False) -> None:
+def tools_check(
+    server: Annotated[str, typer.Argument(help="Its name in mcp.json or openapi.")], as_json: Json = False
+) -> None:
     """Exercise a server before you admit it: do its schemas and annotations tell the truth?"""
     from signalbox.cli.tools import check
 

@@ -1,4 +1,4 @@
-"""`signalbox tools`: connects to the servers of mcp.json as they are now, and decides which tools are admitted."""
+"""`signalbox tools`: what the servers of mcp.json and the services of `openapi` offer now, and what is admitted."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from signalbox.telemetry import configure_logging
 from signalbox.wiring.paths import Paths
 from signalbox.wiring.people import OPERATOR
 from signalbox.wiring.secrets import master_secret
-from signalbox.wiring.servers import BUILT_IN, tool_servers
+from signalbox.wiring.servers import added_sources, tool_servers
 from toolbus.catalogue import Catalogue, ReviewItem
 from toolbus.check import check_server
 from toolbus.listing import list_declared
@@ -27,14 +27,12 @@ from toolbus.listing import list_declared
 async def _catalogue(settings: Settings) -> AsyncIterator[Catalogue]:
     paths = Paths(settings.data_dir)
     catalogue = Catalogue(paths.tools_lock, settings.toolbus)
-    specs = [
-        spec for spec in tool_servers(settings, TokenMint(master_secret(paths.secret))) if spec.name not in BUILT_IN
-    ]
+    specs = added_sources(settings, TokenMint(master_secret(paths.secret)))
     for spec, declared in await list_declared(specs, settings.toolbus):
         if isinstance(declared, str):
             err().print(f"[yellow]{escape(spec.name)}[/yellow] {escape(declared)}")
         else:
-            catalogue.declare(spec, declared)
+            catalogue.declare(spec.name, declared, auto_approve=spec.auto_approve)
     yield catalogue
 
 
@@ -43,9 +41,11 @@ def check(server: str, *, as_json: bool) -> int:
     settings = load_settings()
     configure_logging("ERROR")
     mint = TokenMint(master_secret(Paths(settings.data_dir).secret))
-    spec = next((spec for spec in tool_servers(settings, mint) if spec.name == server), None)
+    sources = [*tool_servers(settings, mint), *settings.openapi]
+    spec = next((spec for spec in sources if spec.name == server), None)
     if spec is None:
-        raise NotFound(f"{settings.mcp_file} has no server {server!r}.")
+        known = ", ".join(sorted(spec.name for spec in sources)) or "none"
+        raise NotFound(f"Neither {settings.mcp_file} nor openapi has a server {server!r}.", hint=f"There are: {known}.")
     report = asyncio.run(check_server(spec, settings.toolbus, chain=Chain(principal=OPERATOR), mint=mint))
     if as_json:
         out().print(json.dumps({**asdict(report), "passed": report.passed}, indent=2, ensure_ascii=False), markup=False)
@@ -72,7 +72,9 @@ def review(*, as_json: bool) -> None:
         out().print(json.dumps(rows, indent=2, ensure_ascii=False), markup=False)
         return
     if not items:
-        err().print(f"{settings.mcp_file} adds no servers. The built-in ones are admitted with each release.")
+        err().print(
+            f"Neither {settings.mcp_file} nor openapi adds a tool. The built-in ones are admitted with each release."
+        )
         return
     table = Table("tool", "state", "changes things", "description", box=None)
     for item in items:
@@ -92,3 +94,11 @@ def approve(names: list[str]) -> None:
 
     for name in asyncio.run(run()):
         out().print(f"approved {escape(name)}")
+
+
+def revoke(names: list[str]) -> None:
+    """Withdraw these tools, whether or not their servers are up; the running system takes note within seconds."""
+    settings = load_settings()
+    Catalogue(Paths(settings.data_dir).tools_lock, settings.toolbus).revoke(names)
+    for name in names:
+        out().print(f"revoked {escape(name)}")

@@ -21,7 +21,7 @@ from signalbox.settings import Settings
 from signalbox.wiring.engines import Engines
 from signalbox.wiring.paths import Paths
 from signalbox.wiring.secrets import master_secret
-from signalbox.wiring.servers import tool_servers
+from signalbox.wiring.servers import added_sources, tool_servers
 from toolbus.audit import AuditLog
 from toolbus.bus import KernelToolBus
 from toolbus.catalogue import Catalogue
@@ -39,6 +39,8 @@ class Foundations:
     policy: PolicySwitch
     catalogue: Catalogue
     registry: CollectorRegistry
+    added: tuple[str, ...]
+    """The names of the tool servers and services that are not built in."""
 
 
 @asynccontextmanager
@@ -86,4 +88,5 @@ async def open_foundations(settings: Settings, stack: AsyncExitStack) -> Foundat
     engines = Engines(settings, embedder, registry)
     stack.push_async_callback(engines.models.close)
     await engines.models.start()
-    return Foundations(engine, approvals, bus, audit, engines, policy, catalogue, registry)
+    added = tuple(spec.name for spec in added_sources(settings, mint))
+    return Foundations(engine, approvals, bus, audit, engines, policy, catalogue, registry, added)

@@ -17,7 +17,7 @@ from signalbox.identity import TokenMint
 from signalbox.settings import Settings
 from signalbox.wiring.paths import Paths
 from toolbus.mcp_json import load_mcp_json
-from toolbus.settings import ServerSpec
+from toolbus.settings import OpenApiSpec, ServerSpec
 
 BUILT_IN = ("knowledge", "operations", "desk")
 INGEST_TIMEOUT_S = 24 * 3600.0
@@ -121,6 +121,11 @@ def tool_servers(settings: Settings, mint: TokenMint) -> list[ServerSpec]:
         return [built_in(name, settings, mint) for name in BUILT_IN if _has_data(name, settings)]
     specs = load_mcp_json(settings.mcp_file, os.environ)
     return [_ours_or_not(spec, settings, mint) for spec in specs if _has_data(spec.name, settings)]
+
+
+def added_sources(settings: Settings, mint: TokenMint) -> list[ServerSpec | OpenApiSpec]:
+    """What an operator added to the built-in servers: strangers of `mcp.json`, and the services of `openapi`."""
+    return [*(spec for spec in tool_servers(settings, mint) if spec.name not in BUILT_IN), *settings.openapi]
 
 
 def _has_data(name: str, settings: Settings) -> bool:

@@ -22,6 +22,7 @@ from gateway.turns import Turns
 from runs.log import RunLog
 from signalbox.settings import Settings
 from signalbox.wiring.actions import ApprovedActions
+from signalbox.wiring.added import server_specialists
 from signalbox.wiring.batches import batch_services
 from signalbox.wiring.documents import BusDocuments
 from signalbox.wiring.faces import Faces
@@ -51,7 +52,8 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     conversations = SqlConversationStore(base.engine)
     remote = await stack.enter_async_context(remote_specialists(settings.a2a))
     clock = clock_of(settings)
-    crews = CrewBuilder(base.bus, remote=remote)
+    servers = server_specialists(settings, base.added, base.catalogue)
+    crews = CrewBuilder(base.bus, remote=[*remote, *servers])
     releases = Releases(settings, crews, base.engines, base.policy)
     await releases.open()
     runner = TurnsOfAgents(conversations, releases, settings.agents, clock=clock)
