@@ -1,4 +1,8 @@
-"""Where many tools are installed, only those that fit the step's task are offered to its model."""
+"""Where many tools are installed, only those that fit the step's task are offered to its model.
+
+A tool that searches says that it searches, not what is there to be found: no task is like its text. So a part of the
+places is kept for such tools, the best of them; the others go by meaning.
+"""
 
 import re
 from collections import OrderedDict
@@ -9,6 +13,8 @@ from toolbus.contracts import ToolSpec
 
 _REMEMBERED = 256
 _WORD = re.compile(r"[a-z0-9]+")
+_SEARCHES = frozenset({"search", "find", "query", "lookup", "ask"})
+_KEPT_FOR_SEARCH = 0.4  # of the places
 _NAME_WEIGHT = 0.15  # what a full match of the words of a tool's name adds to the cosine
 
 
@@ -36,13 +42,18 @@ class ToolRanker:
 
     async def _choose(self, task: str, tools: Sequence[ToolSpec], always: frozenset[str]) -> frozenset[str]:
         missing = [tool for tool in tools if tool.pin not in self._vectors]
-        vectors = await self._embedder.embed([*(_text(tool) for tool in missing), task])
-        for tool, vector in zip(missing, vectors[:-1], strict=True):
-            self._vectors[tool.pin] = vector
+        texts = [text for tool in missing for text in _texts(tool)]
+        vectors = await self._embedder.embed([*texts, task])
+        for index, tool in enumerate(missing):
+            # The mean of its whole text, its description and its name: none of them alone decides.
+            self._vectors[tool.pin] = sum(vectors[index * _TEXTS : (index + 1) * _TEXTS]) / _TEXTS
         query, words = vectors[-1], frozenset(_stems(task))
         scores = {tool.name: self._score(tool, query, words) for tool in tools}
         ranked = sorted(scores, key=lambda name: (name not in always, -scores[name]))
-        return frozenset(ranked[: self._limit])
+        searching = {tool.name for tool in tools if not _SEARCHES.isdisjoint(_stems(_spaced(tool.tool)))}
+        kept = [name for name in ranked if name in searching][: int(self._limit * _KEPT_FOR_SEARCH)]
+        named = [name for name in ranked if name in always]
+        return frozenset(list(dict.fromkeys([*named, *kept, *ranked]))[: self._limit])
 
     def _score(self, tool: ToolSpec, query: object, words: frozenset[str]) -> float:
         cosine = float(self._vectors[tool.pin] @ query)  # pyright: ignore[reportOperatorIssue] - numpy, not named here
@@ -50,9 +61,14 @@ class ToolRanker:
         return cosine + _NAME_WEIGHT * len(name & words) / max(1, len(name))
 
 
-def _text(tool: ToolSpec) -> str:
+_TEXTS = 3
+
+
+def _texts(tool: ToolSpec) -> tuple[str, str, str]:
     parameters = ", ".join(_spaced(str(name)) for name in tool.input_schema.get("properties", {}))
-    return f"{_spaced(tool.name)}. {tool.description[:400]}" + (f" ({parameters})" if parameters else "")
+    name, description = _spaced(tool.name), tool.description[:400]
+    whole = f"{name}. {description}" + (f" ({parameters})" if parameters else "")
+    return whole, description or name, name
 
 
 def _spaced(name: str) -> str:

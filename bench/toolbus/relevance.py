@@ -45,7 +45,7 @@ async def main() -> None:
 
 async def run(embedder: MiniLMEmbedder) -> None:
     print(f"{len(TOOLS)} tools")
-    for split in ("cases", "held_out"):
+    for split in ("cases", "second", "held_out"):
         for limit in (20, 10, 5):
             found, ms = await score(embedder, DATA[split], limit)
             print(f"{split:9} {len(DATA[split])} messages, {limit:2} offered: {found:.3f} kept the tool, {ms:.1f} ms")

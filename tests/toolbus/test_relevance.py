@@ -56,6 +56,28 @@ async def test_tools_that_a_specialist_names_are_always_there() -> None:
     assert {"s__tool3", "s__tool17"} <= {tool.name for tool in chosen}
 
 
+async def test_tools_that_search_keep_some_places_whatever_the_task_is_about() -> None:
+    search = ToolSpec(
+        name="files__search", server="files", tool="search", description="Search.", input_schema={}, pin="s"
+    )
+    everywhere = [
+        ToolSpec(
+            name=f"s{number}__find_it",
+            server=f"s{number}",
+            tool="find_it",
+            description="",
+            input_schema={},
+            pin=f"f{number}",
+        )
+        for number in range(9)
+    ]
+    task = "please book a meeting room for monday"
+    assert search in await ToolRanker(Words(), 5).narrow(task, [*TOOLS, search])
+    chosen = {tool.name for tool in await ToolRanker(Words(), 5).narrow(task, [*TOOLS, *everywhere])}
+    assert "s__tool17" in chosen
+    assert sum(name.endswith("find_it") for name in chosen) == 2
+
+
 async def test_asking_again_embeds_nothing() -> None:
     embedder = Words()
     ranker = ToolRanker(embedder, 5)
