@@ -11,11 +11,11 @@ SPECIALIST = Profile(
     examples=(
         "Open a ticket for the broken scanner in the warehouse.",
         "Send Bruno a message that the meeting moved to Friday.",
-        "Assign ticket 42 to Clara.",
+        "Assign ticket T-1001 to Clara.",
         "Close my ticket about the printer.",
         "Which tickets are open for the paint line?",
         "What is the state of my ticket?",
-        "Has anybody picked up ticket 42 yet?",
+        "Has anybody picked up T-1002 yet?",
         "Tell a colleague that the delivery is late.",
         "Find the phone number or e-mail of a colleague.",
     ),

@@ -1,6 +1,7 @@
 """Messages of the demo company's people: the right specialists, the right metric or action, its arguments, or silence.
 
-`python -m evals.routing.run [--show odd]`. Odd lines of `messages.jsonl` were tuned on, even lines were not looked at.
+`python -m evals.routing.run [--show tuned]`. Odd lines of `messages.jsonl` and all of `validation.jsonl` were tuned on;
+even lines of `messages.jsonl` were not looked at.
 
 A specialist with tools that calls none stays silent: it counts as not chosen. `plan`: those who speak are the wanted
 ones (knowledge may be asked beside data: it declines by its evidence, which is scored elsewhere). `call`: the metric or
@@ -27,6 +28,7 @@ from inference.embedded.toolchoice import Call
 
 Case = Mapping[str, Any]
 HERE = Path(__file__).parent
+HELD_OUT = "held out (even)"
 
 
 @dataclass
@@ -115,14 +117,14 @@ def _fits(case: Case, given: Mapping[str, Any]) -> bool:
 
 
 async def run(*, show: str) -> None:
-    """Score all messages by half and type."""
-    cases = [loads(line) for line in (HERE / "messages.jsonl").read_text().splitlines() if line.strip()]
+    """Score all messages by set and type."""
+    messages, validation = _cases("messages.jsonl"), _cases("validation.jsonl")
     engine = EmbeddedEngine(embedder())
     with tempfile.TemporaryDirectory() as folder:
         team = await assemble(Path(folder))
-    outcomes = [await play(engine, team, case) for case in cases]
-    for half, title in ((1, "tuned on (odd)"), (0, "held out (even)")):
-        part = [pair for line, pair in enumerate(zip(cases, outcomes, strict=True), 1) if line % 2 == half]
+    sets = (("tuned on (odd)", messages[::2]), ("tuned on (validation)", validation), (HELD_OUT, messages[1::2]))
+    for title, cases in sets:
+        part = [(case, await play(engine, team, case)) for case in cases]
         print(f"\n{title}: {len(part)} messages\n{'':14}{'plan':>14}{'call':>14}{'arguments':>14}")
         kinds: dict[str, list[tuple[Case, Outcome]]] = defaultdict(list)
         for pair in part:
@@ -130,8 +132,12 @@ async def run(*, show: str) -> None:
             kinds["all"].append(pair)
         for kind in sorted(kinds, key=lambda name: (name == "all", name)):
             print(f"{kind:14}" + "".join(_share(judge, kinds[kind]) for judge in _JUDGES))
-        if show == "all" or (show == "odd" and half):
+        if show == "all" or (show == "tuned" and title != HELD_OUT):
             _print_faults(part)
+
+
+def _cases(name: str) -> list[Case]:
+    return [loads(line) for line in (HERE / name).read_text().splitlines() if line.strip()]
 
 
 _JUDGES = (plan_right, call_right, arguments_right)
@@ -151,5 +157,5 @@ def _print_faults(pairs: Sequence[tuple[Case, Outcome]]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--show", choices=("none", "odd", "all"), default="none")
+    parser.add_argument("--show", choices=("none", "tuned", "all"), default="none")
     asyncio.run(run(show=parser.parse_args().show))

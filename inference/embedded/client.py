@@ -24,12 +24,13 @@ from inference.contracts import CallScope
 from inference.embedded.compose.synthesis import CITATION, synthesise
 from inference.embedded.engine import EmbeddedEngine
 from inference.embedded.prompt_reader import Prompt, read_prompt
+from inference.embedded.ranking import is_search, is_write
 from inference.embedded.schemas import Offer, offers_of
 from inference.embedded.structured import dumps, fill_schema, is_plan, plan_of, verdict_of
 from inference.embedded.text import STOPWORDS, sentences
 from inference.embedded.text import words as words_of
 from inference.embedded.tokens import count_tokens
-from inference.embedded.toolchoice import Call, is_search, is_write
+from inference.embedded.toolchoice import Call
 from runs.events import TokenUsage
 
 ENGINE = "embedded"

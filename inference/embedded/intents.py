@@ -20,7 +20,8 @@ ACTION_VERB = (
 _FETCH_VERB = r"find|show|list|give|get|tell|look|search|compare|explain|summari[sz]e|check|count|describe|calculate"
 _SPLIT = re.compile(
     rf"(?:\s*[,;]\s*|\s+)(?:and|also|then|plus|but)\s+(?:also\s+|then\s+|please\s+)*"
-    rf"(?=(?:please\s+)?(?:{_QUESTION_WORD}|{ACTION_VERB}|{_FETCH_VERB})\b)|\s*;\s+",
+    rf"(?=(?:please\s+)?(?:{_QUESTION_WORD}|{ACTION_VERB}|{_FETCH_VERB}|whether)\b)|\s*;\s+"
+    r"|\s*,\s+(?=(?:how (?:many|much|long|often|do|does|is|are)|what(?:'s| is| are| does| do| was| happens))\b)",
     re.IGNORECASE,
 )
 _POLITE = re.compile(
@@ -37,15 +38,26 @@ _POLITE = re.compile(
 _ASKS = re.compile(rf"\?\s*$|^\W*(?:{_QUESTION_WORD})\b", re.IGNORECASE)
 
 
+_RULE = re.compile(
+    r"\b(?:must|may|should|shall|allowed|entitled|(?:i|we|you|one) have to|supposed to|mandatory|polic(?:y|ies)"
+    r"|can (?:i|an?)|do i)\b",
+    re.IGNORECASE,
+)
 _COMMAND_VERB = re.compile(rf"\b(?P<verb>{ACTION_VERB}|note|give|hand|pass|undo|revert|solve|write)\b", re.IGNORECASE)
 _TEXT_NOUN = (
     r"poems?|haikus?|stor(?:y|ies)|songs?|jokes?|limericks?|slogans?|essays?|speech(?:es)?|wish(?:es)?|taglines?|toast"
-    r"|lyrics|rap|tweets?|blog|letter|paragraph|verses?|rhymes?|headlines?|ads?|adverts?|sketch|novel|script|names for"
+    r"|lyrics|rap|tweets?|blog|letter|paragraph|verses?|rhymes?|headlines?|ads?|adverts?|sketch|novel|script"
+    r"|(?:an? )?names? for"
 )
 _COMPOSES = re.compile(
-    r"^(?:\w+ )?(?:write|compose|make up|invent|create|give|tell|think of|come up with)\b"
+    r"^(?:(?:can|could|would|will) you (?:please )?|help me (?:to )?|i need (?:you to )?)?"
+    r"(?:\w+ )?(?:write|compose|make up|invent|create|give|tell|think of|come up with|suggest|propose)\b"
     r"(?: (?!.*\bticket)[\w'-]+){0,5}?"
-    rf" (?:{_TEXT_NOUN})\b|^draft\b|^(?:please )?(?:translate|rewrite|rephrase|reword|paraphrase|proofread|shorten"
+    rf" (?:{_TEXT_NOUN})\b|^draft\b|^(?:(?:can|could|would|will) you )?(?:please )?"
+    r"(?:translate|rewrite|rephrase|reword|paraphrase|proofread|shorten"
+    r"|(?:correct|improve|polish|fix|check) (?:the |my |this |these )?"
+    r"(?:grammar|spelling|wording|style|text|sentences?|typos?)"
+    r"|make (?:it|this|that|the following|my \w+) (?:sound|read|look|more)\b"
     r"|summari[sz]e (?:this|that|it|these|the (?:following|text|above)|your)"
     r"|(?:make|keep) (?:it|this|that|your (?:\w+ )?(?:answer|reply|text)) (?:\w+ )?(?:shorter|longer|simpler"
     r"|clearer"
@@ -57,15 +69,16 @@ _COMPOSES = re.compile(
 
 @dataclass(frozen=True)
 class Intent:
-    """One thing asked for; `context` is what the message said around it."""
+    """One thing asked for; `context` and `rest` are what the message said before and after it."""
 
     text: str
     context: str = ""
+    rest: str = ""
 
     @property
     def whole(self) -> str:
-        """The intent with its context, as one text."""
-        return f"{self.context} {self.text}".strip()
+        """The intent with what was said around it, as one text."""
+        return " ".join(part for part in (self.context, self.text, self.rest) if part)
 
 
 def clean(text: str) -> str:
@@ -96,7 +109,7 @@ def split_intents(message: str, *, limit: int = 6) -> list[Intent]:
                 waiting.append(bare)
     if waiting and intents:
         last = intents.pop()
-        intents.append(Intent(last.text, f"{last.context} {' '.join(waiting)}".strip()))
+        intents.append(Intent(last.text, last.context, " ".join(waiting)))
     elif waiting:
         intents.append(Intent(" ".join(waiting)))
     return intents[:limit] or [Intent(message.strip())]
@@ -107,7 +120,8 @@ def is_request(text: str) -> bool:
     return bool(
         re.match(
             rf"^\W*(?:please\s+)?(?:(?:can|could|would|will) you\s+(?:please\s+)?|i(?:'d| would) like (?:you )?to\s+"
-            rf"|i (?:want|need) (?:you )?to\s+|let's\s+|go ahead and\s+)?(?:{ACTION_VERB}|{_FETCH_VERB})\b",
+            rf"|i (?:want|need) (?:you )?to\s+|let's\s+|go ahead and\s+)?(?:{ACTION_VERB}|{_FETCH_VERB})\b"
+            r"|^\W*(?:i(?:'d| would) like|i want) to (?:know|see|hear)\b|^\W*whether\b",
             text,
             re.IGNORECASE,
         )
@@ -129,9 +143,11 @@ def wants_action(text: str) -> bool:
         r"^\W*(?:please\s+)?(?:comment|note)\s+(?:on|to|for)\s",
         r"\blet\s+(?!me\b|us\b)\w+(?:\s+\w+){0,2}\s+know\b",
         r"^\W*(?:please\s+)?(?:make|give|hand over|hand|pass|undo|revert|solve)\s+"
-        r"(?:an?|the|this|that|my|it|ticket|\w+_\w+)\b"
+        r"(?:an?|the|this|that|my|it|ticket|\w+_\w+|[A-Za-z]*-?\d[\w-]*)\b"
         r"(?!.*\b(?:list|overview|summary)\b)",
         r"[,;:.]\s*(?:please\s+)?(?:open|close|assign|reopen|send|cancel)\s+(?:it|them|this)\b",
+        r"^\W*i(?:'d| would)? (?:need|want|like) (?:an?|the|my|another|this|that) (?:[\w-]+ ){1,3}?"
+        r"(?:opened|created|raised|logged|filed|closed|assigned|reopened|sent|cancelled|booked|ordered|updated|changed)\b",
     )
     starts = (*starts, *named)
     asks_back = re.match(r"^\W*(?:how|what|why|when|where|who|which|should|may|am i|do i|can i)\b", text, re.IGNORECASE)
@@ -139,6 +155,11 @@ def wants_action(text: str) -> bool:
         r"^\W*(?:please\s+)?(?:tell|inform|notify|remind|ask|report)\s+me\s+(?!to\b)", text, re.IGNORECASE
     )
     return not asks_back and not tells_me and any(re.search(start, text, re.IGNORECASE) for start in starts)
+
+
+def asks_for_rule(text: str) -> bool:
+    """Whether the words ask what must, may or should be done, rather than what is."""
+    return bool(_RULE.search(text))
 
 
 def command_stem(text: str) -> str:

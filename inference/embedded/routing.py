@@ -4,19 +4,16 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from inference.embedded.arguments.dates import find_periods
-from inference.embedded.arguments.values import IDENTIFIER, names
-from inference.embedded.intents import Intent, clean, composes, split_intents, wants_action
-from inference.embedded.prompt_reader import Prompt, Turn
+from inference.embedded.arguments.values import IDENTIFIER
+from inference.embedded.followups import intents_of, rewrite
+from inference.embedded.intents import Intent, asks_for_rule, composes, wants_action
+from inference.embedded.prompt_reader import Prompt
 from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.smalltalk import small_talk
-from inference.embedded.telling import telling_stems
 from inference.embedded.text import Rarity, clip, key_stems, sentences
 from inference.embedded.vectors import VectorCache, Vectors
 
@@ -69,18 +66,6 @@ _ASKS_RULE = re.compile(
     re.IGNORECASE,
 )
 _ASKS_HOW = re.compile(r"^\W*(?:how|where|when|why|what) (?:do|can|should|to|does|must|would)\b", re.IGNORECASE)
-_FOLLOW_UP = re.compile(
-    r"^\W*(?:and|but|also|what about|how about|and what about|same (?:for|in)|then|only|now|just|ok and)\b"
-    r"|^\W*(?:in|for|since|with|without|by|per) [\w\s]{2,30}\?\s*$",
-    re.IGNORECASE,
-)
-_POINTS_BACK = re.compile(
-    r"\b(it|its|that|this|they|them|their|those|these|he|she|him|her|the same|there)\b", re.IGNORECASE
-)
-_PLACED = re.compile(
-    r"\b(?P<led>[Ii]n|[Ff]or|[Aa]t|[Oo]f|[Ff]rom|[Bb]y) (?P<name>[A-ZÀ-Þ][\w'’-]*(?: [A-ZÀ-Þ0-9][\w'’-]*)*)"
-)
-_OF_IT = re.compile(r"\b(?:(?P<own>its|their|his|hers?)|it|they|them|him)\b", re.IGNORECASE)
 _USES_FINDING = re.compile(
     r"\b(it|that|this|them|those|these|the (?:result|results|answer|findings?|summary|number|numbers|list|figures?"
     r"|outcome))\b",
@@ -88,14 +73,17 @@ _USES_FINDING = re.compile(
 )
 _ASKS_WHY = re.compile(
     r"^\W*(?:why|may|should|must|explain|how often (?:is|are|do|must|should)|what counts"
-    r"|what is (?:our|the) (?:rule|policy)"
-    r"|what does .*\b(?:say|mean|state|cover|include)|how (?:do|should|must) (?:i|we|you)"
-    r"|(?:do|can|am) (?:i|we)\b(?! have\b))"
-    r"|\b(?:allowed|entitled|mandatory|polic\w+|procedure|handbook|contract)\b",
+    r"|what(?:'s|’s| is| are) (?:our|the|my) (?:maximum |minimum |usual )?(?:rules?|polic(?:y|ies)|warranty|guarantee"
+    r"|limit|deadline|fee|penalty|allowance|procedure|process|definition|meaning|difference|dress code|notice period)\b"
+    r"|what (?:does|did|do|has|have) .*\b(?:say|mean|state|cover|include|write|written|decide|agree|promise|announce"
+    r"|recommend)|how (?:do|should|must) (?:i|we|you)"
+    r"|(?:do|can|am) (?:i|we)\b(?!(?: still| already| currently| now)? have\b))"
+    r"|\b(?:should (?:i|we)|do i have to|allowed|entitled|mandatory|polic\w+|procedure|handbook|contract)\b",
     re.IGNORECASE,
 )
 _ASKS_PERSON = re.compile(
-    r"^\W*who(?:'s|’s| is| are)\b|\b(?:e-?mail|phone|extension|telephone|contact)\b(?: \w+){0,2} (?:of|for)\b",
+    r"^\W*who(?:'s|’s| is| are)\b|\w['’]s? (?:e-?mail|phone|extension|telephone|number|contact)\b"
+    r"|\b(?:e-?mail|phone|extension|telephone|contact)\b(?: \w+){0,2} (?:of|for)\b",
     re.IGNORECASE,
 )
 _PEOPLE = frozenset({"person", "peopl", "colleagu", "directori", "staff", "contact"})
@@ -139,7 +127,7 @@ class Router:
             return Routing(reply=reply or "What would you like to know?")
         if not profiles:
             return Routing(reply="No specialist is available for this at the moment.")
-        intents = _intents(rewrite(message, prompt.history, prompt.now))
+        intents = intents_of(rewrite(message, prompt.history, prompt.now))
         texts = [clip(intent.whole, 600) for intent in intents]
         samples = [sample for profile in profiles for sample in profile.samples]
         vectors = await self._vectors.embed([*texts, *samples])
@@ -159,71 +147,11 @@ class _Profile:
         self.samples = [text for text in (*sentences(self.description), *self.examples, *tools) if text] or [self.name]
         self.words = frozenset(key_stems(" ".join((self.name, self.description, *self.examples, *tools))))
         self.objects = {each for tool in tools for each in key_stems(tool.split(":")[0])[1:]}
+        self.id_shapes = {shape for example in self.examples for shape in _shapes(example)}
         own = f"{self.name} {self.description} {' '.join(tools)}"
         counts = [len(pattern.findall(own)) for pattern in (_ACTS, _COUNTS, _READS, _TEXTS)]
         whole = sum(counts) or 1
         self.acts, self.counts, self.reads, self.texts = (count / whole for count in counts)
-
-
-def rewrite(message: str, history: Sequence[Turn], today: date) -> str:
-    """A follow-up made whole with the question before it; other messages unchanged."""
-    earlier = [turn.text for turn in history if turn.role == "user" and turn.text.strip()]
-    if not earlier or wants_action(message):
-        return message
-    bare = clean(message)
-    own = key_stems(bare)
-    short = len(own) <= 3
-    says_nothing = not telling_stems(bare, today)
-    goes_on = bool(_FOLLOW_UP.search(message)) and len(own) <= 6
-    if not (says_nothing or goes_on or (short and _POINTS_BACK.search(bare))):
-        return message
-    addition = re.sub(
-        r"^\W*(?:(?:and|but|also|then|ok|now|only|just|what about|how about|same (?:for|in))\s+)+", "", bare, flags=re.I
-    )
-    addition, before = addition.rstrip("?. "), earlier[-1].strip()
-    return _put_in(addition, before, today) or (f"{addition}: {before}" if addition else before)
-
-
-def _put_in(addition: str, before: str, today: date) -> str | None:
-    """The question before with its place, name or period exchanged for the one in `addition`; None where none fits."""
-    now, then = find_periods(addition, today), find_periods(before, today)
-    if len(now) == 1 and not key_stems(_without(addition, now[0].at)):
-        if len(then) != 1:
-            return None if then else f"{before.rstrip('?. ')} {addition}?"
-        start, end = then[0].at
-        return f"{before[:start]}{addition[now[0].at[0] : now[0].at[1]]}{before[end:]}"
-    place = _PLACED.fullmatch(addition)
-    if place is None:
-        return None
-    held = [match for match in _PLACED.finditer(before) if match["led"].lower() == place["led"].lower()]
-    if not held:
-        if place["led"].lower() not in ("in", "at"):
-            return None
-        return f"{before.rstrip('?. ')} {addition}?"
-    start, end = held[-1].span("name")
-    return f"{before[:start]}{place['name']}{before[end:]}"
-
-
-def _without(text: str, span: tuple[int, int]) -> str:
-    return f"{text[: span[0]]} {text[span[1] :]}"
-
-
-def _intents(message: str) -> list[Intent]:
-    """The parts of a message, each to be understood alone: "its" in a later part is the name of an earlier one."""
-    intents: list[Intent] = []
-    named = ""
-    for intent in split_intents(message, limit=6):
-        found = [name for name, _ in names(f"… {intent.whole}")]
-        if found or not named or wants_action(intent.text):
-            intents.append(intent)
-        else:
-            intents.append(Intent(_OF_IT.sub(partial(_spelled_out, named), intent.text, count=1), intent.context))
-        named = found[-1] if found else named
-    return intents
-
-
-def _spelled_out(name: str, pronoun: re.Match[str]) -> str:
-    return f"{name}’s" if pronoun["own"] else name
 
 
 def _routes(intents: list[Intent], profiles: list[_Profile], vectors: Vectors) -> Routing:
@@ -244,6 +172,9 @@ def _chosen(
     """The best specialist; with it those that may know as well: who has nothing to say about it declines."""
     order = [int(at) for at in np.argsort(-scores, kind="stable")]
     best = profiles[order[0]]
+    sole = None if action or composes(intent.text) else _sole(intent, profiles)
+    if sole is not None:
+        return (sole.name,)
     names = [best.name]
     if action or composes(intent.text) or best.texts > 0.5:
         return tuple(names)
@@ -252,13 +183,37 @@ def _chosen(
         if readers:
             return (max(readers, key=lambda profile: float(scores[profiles.index(profile)])).name,)
     sure = best.counts > 0.5 and likeness[order[0]] >= _SURE and not _ASKS_RULE.search(intent.text)
+    shapes = _shapes(intent.whole)
     for at in order[1:]:
         other = profiles[at]
+        if shapes and other.id_shapes and not shapes & other.id_shapes:
+            continue  # it keeps other records
         if other.texts > 0.5 or not other.up or (best.counts > 0.5 and _ASKS_PERSON.search(intent.text)):
             continue
         if float(scores[order[0]] - scores[at]) < _margin(intent, best, other, sure=sure):
             names.append(other.name)
     return tuple(names[:3])
+
+
+def _sole(intent: Intent, profiles: Sequence[_Profile]) -> _Profile | None:
+    """Who alone keeps the records that the words name: by the shape of an id, or by the object of their tools."""
+    if asks_for_rule(intent.text) or _ASKS_HOW.search(intent.text):
+        return None
+    shapes, wanted = _shapes(intent.whole), set(key_stems(intent.text))
+    for marks, given in (
+        ([profile.id_shapes for profile in profiles], shapes),
+        ([p.objects for p in profiles], wanted),
+    ):
+        keepers = [profile for profile, held in zip(profiles, marks, strict=True) if held & given]
+        if len(keepers) == 1 and keepers[0].has_tools and keepers[0].up and keepers[0].acts > 0.5:
+            return keepers[0]
+    return None
+
+
+def _shapes(text: str) -> set[str]:
+    """What the ids in the text begin with, in capitals: "T" for "t-1001"."""
+    found = (re.match(r"[A-Za-z]+(?=-\d)", match.group()) for match in IDENTIFIER.finditer(text))
+    return {match.group().upper() for match in found if match}
 
 
 def _margin(intent: Intent, best: _Profile, other: _Profile, *, sure: bool) -> float:

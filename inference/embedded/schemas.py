@@ -91,7 +91,7 @@ def constants(schema: Schema) -> dict[str, Any]:
     for name, value in schema.get("properties", {}).items():
         if "const" in value:
             fixed[name] = value["const"]
-        elif isinstance(value.get("enum"), list) and len(value["enum"]) == 1:
+        elif isinstance(value.get("enum"), list) and len(value["enum"]) == 1 and name in schema.get("required", ()):
             fixed[name] = value["enum"][0]
     return fixed
 

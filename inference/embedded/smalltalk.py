@@ -15,7 +15,11 @@ _KINDS = (
     ),
     (
         re.compile(
-            r"^\W*(?:good ?bye|bye|see you(?: later)?|ciao|have a (?:nice|good) (?:day|weekend|evening))\W*$", re.I
+            r"^\W*(?:(?:ok(?:ay)?|thanks|thank you|good|well)\W+)?(?:good ?bye|good ?night|bye(?: bye)?|ciao|cheerio"
+            r"|take care"
+            r"|(?:see|talk to|speak to) (?:you|ya)(?: (?:later|soon|then|around|tomorrow|next week|on \w+day|\w+day))?"
+            r"|(?:have|enjoy) (?:a|the|your) (?:nice |good |great )?(?:day|weekend|evening|rest))\W*$",
+            re.I,
         ),
         "Goodbye.",
     ),

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -60,6 +61,12 @@ def stems(text: str) -> tuple[str, ...]:
 def key_stems(text: str) -> tuple[str, ...]:
     """Stems of the words that carry meaning, in order."""
     return tuple(stem(piece) for piece in _PIECE.findall(text.lower().replace("’", "'")) if piece not in STOPWORDS)
+
+
+def folded(text: str) -> str:
+    """The text without accents, as people type names of other languages; other letters stay."""
+    parts = unicodedata.normalize("NFKD", text)
+    return unicodedata.normalize("NFC", "".join(letter for letter in parts if not unicodedata.combining(letter)))
 
 
 def sentences(text: str) -> list[str]:

@@ -1,7 +1,6 @@
 """Chooses tools for a task and fills their arguments; asks back where a needed value is missing."""
 
 import asyncio
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -9,40 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from inference.embedded.arguments import texts
-from inference.embedded.arguments.filler import Filled, Words, fill
-from inference.embedded.arguments.values import names
-from inference.embedded.intents import ACTION_VERB, Intent, clean, command_stem, split_intents, wants_action
-from inference.embedded.schemas import Offer, parameter_words
+from inference.embedded.arguments.filler import Words
+from inference.embedded.entities import Entities
+from inference.embedded.intents import Intent, clean, split_intents, wants_action
+from inference.embedded.ranking import Ranking, fits, is_search, text_of
+from inference.embedded.schemas import Offer
 from inference.embedded.settings import EmbeddedSettings
-from inference.embedded.telling import telling_stems
-from inference.embedded.text import Rarity, clip, key_stems, sentences, stems
+from inference.embedded.synonyms import rephrased
+from inference.embedded.text import Rarity, clip, key_stems, sentences
 from inference.embedded.vectors import VectorCache, Vectors
 
-_WRITE = re.compile(
-    rf"^(?:{ACTION_VERB}|append|insert|modify|edit|put|patch|replace|grant|revoke|enable|disable|pay|refund"
-    rf"|transfer|deploy"
-    r"|execute|run_command|make|upsert|drop|purge|archive|restore|merge|kill)(?:_|s?\b)",
-    re.IGNORECASE,
-)
-_READ = re.compile(
-    r"^(?:get|list|find|search|query|read|look|fetch|show|describe|count|check|view|browse|run_select|report)", re.I
-)
 SEARCH_LIMIT = 8
-_WHICH = re.compile(r"(^|_)(id|ref|document|passage|path|file|url|uri|key|number)$", re.IGNORECASE)
-_NO_FIT = 0.15
-_FITS = 0.7
-"""What one of many closed variants must reach, where question and variant are wholly spelled out; less is a guess."""
-_FITS_UNSHOWN = 0.3
-"""The same for a variant that gives no examples of what to ask."""
-_COVERS = 0.34
-"""Share of the question that such a variant must know: one that speaks of other things declines."""
-_STRANGER = 0.15
-"""What a name in the question costs that a variant has no place for: its answer would be about everything else."""
 _MAX_EXAMPLES = 6
-_RECIPIENT = frozenset({"to", "recipient", "recipients", "email", "address", "attendees"})
-_NEARLY = 0.25
-_SEARCH = re.compile(r"search|find|query|look ?up|retrieve", re.IGNORECASE)
+_NAMELESS = 0.6
+"""Weight of the likeness without names and dates beside that of the words as they stand."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +40,6 @@ class Choice:
     reply: str = ""
 
 
-@dataclass(frozen=True)
-class _Ranked:
-    offer: Offer
-    score: float
-    filled: Filled
-    covered: float = 1.0
-
-
 class ToolChooser:
     """Matches what is asked with what is offered."""
 
@@ -84,26 +55,33 @@ class ToolChooser:
         `found` is what earlier steps found: the text to send where the wish speaks of "it" or "the result".
         """
         intents = _merged(split_intents(wish, limit=self._settings.max_parallel_calls))
-        labels = await asyncio.to_thread(_labels, offers)
+        entities, labels = await asyncio.to_thread(lambda: (Entities(offers), _labels(offers)))
         asked = [clip(clean(intent.text), 600) for intent in intents]
+        plain = [rephrased(text) for text in asked]
+        bare = [entities.masked(text, today) for text in plain]
+        left = [entities.removed(text) for text in plain]
         choices = [value for offer in offers for value in _enum_labels(offer)][:200] if len(offers) <= 40 else []
         samples = [example for offer in offers for example in offer.examples[:_MAX_EXAMPLES]]
-        vectors = await self._vectors.embed([*asked, *labels, *samples, *choices])
-        start = len(asked) + len(labels)
-        meaning = vectors[: len(asked)] @ vectors[len(asked) : start].T
-        meaning = _with_examples(meaning, offers, vectors[: len(asked)] @ vectors[start : start + len(samples)].T)
-        likeness = vectors[: len(asked)] @ vectors[start + len(samples) :].T
-        matching = _Matching(intents, offers, meaning, _Likes(choices, likeness), today, must, found)
+        masked = [entities.masked(sample, today) for sample in samples]
+        parts = [asked, bare, labels, samples, masked, choices]
+        whole, nameless, named, shown, shown_bare, liked = _cut(
+            await self._vectors.embed([text for part in parts for text in part]), parts
+        )
+        meaning = _with_examples(whole @ named.T, offers, whole @ shown.T)
+        general = _with_examples(nameless @ named.T, offers, nameless @ shown_bare.T)
+        meaning = (1 - _NAMELESS) * meaning + _NAMELESS * general
+        matching = _Matching(intents, left, offers, meaning, _Likes(choices, whole @ liked.T), today, must, found)
         return await asyncio.to_thread(self._decide, matching)
 
     def _decide(self, matching: "_Matching") -> Choice:
-        rarity = Rarity([set(key_stems(_text(offer))) for offer in matching.offers])
+        rarity = Rarity([set(key_stems(text_of(offer))) for offer in matching.offers])
         calls: list[Call] = []
         asks: list[str] = []
         for at, intent in enumerate(matching.intents):
             words = Words(intent.whole, matching.today, matching.likes.of(at), matching.found)
-            best = _best(self._rank(intent, matching.offers, matching.meaning[at], rarity, words))
-            if best is None or (not matching.must and not _fits(best)):
+            ranking = Ranking(intent.text, matching.bare[at], words, matching.offers, matching.meaning[at])
+            best = ranking.best(rarity)
+            if best is None or (not matching.must and not fits(best, intent.text)):
                 continue
             if best.filled.missing:
                 asks.append(ask_for(best.offer, best.filled.missing))
@@ -113,82 +91,19 @@ class ToolChooser:
                 calls.append(call)
         return Choice(tuple(calls[: self._settings.max_parallel_calls]), "" if calls else " ".join(dict.fromkeys(asks)))
 
-    def _rank(
-        self, intent: Intent, offers: Sequence[Offer], meaning: Any, rarity: Rarity, words: Words
-    ) -> list[_Ranked]:
-        wanted = telling_stems(intent.text, words.today) or key_stems(intent.text)
-        action = wants_action(intent.text)
-        tells = action and texts.told(intent.text)
-        verb = command_stem(intent.text) if action else ""
-        strangers = [name for name, _ in names(intent.text) if key_stems(name)]
-        ranked: list[_Ranked] = []
-        for offer, cosine in zip(offers, meaning, strict=True):
-            writes = is_write(offer)
-            if writes and not action:
-                continue
-            own = key_stems(_text(offer))
-            receives = bool(tells and _RECIPIENT & set(offer.schema.get("properties", {})))
-            label = key_stems(offer.label)
-            named = rarity.overlap(wanted, label)
-            filled = fill(offer.schema, words)
-            if not filled.named and _says_which(offer):
-                continue
-            covered = rarity.overlap(wanted, {*own, *key_stems(offer.about), *_value_stems(offer, filled)})
-            score = float(cosine) + 0.4 * covered + 0.5 * named + (0.25 if action and writes else 0.0)
-            score += 0.05 * min(filled.named, 3) - 0.1 * len(filled.missing)
-            score += 0.45 if filled.by_id else 0.0
-            understood = {*own, *key_stems(offer.about), *_value_stems(offer, filled)}
-            if offer.variant and any(not understood & set(key_stems(name)) for name in strangers):
-                score -= _STRANGER
-            if writes:
-                score += 0.3 if verb in label[:1] else 0.2 if verb in own else -0.1
-                score += 0.4 if receives else 0.0
-            ranked.append(_Ranked(offer, score, filled, covered))
-        return sorted(ranked, key=lambda each: -each.score)
-
 
 @dataclass(frozen=True)
 class _Matching:
     """What one choice is made from; `meaning` has a row for each intent and a column for each offer."""
 
     intents: Sequence[Intent]
+    bare: Sequence[str]
     offers: Sequence[Offer]
     meaning: Any
     likes: "_Likes"
     today: date
     must: bool
     found: str
-
-
-def _best(ranked: Sequence[_Ranked]) -> _Ranked | None:
-    """The best offer, or one nearly as good for which nothing is missing."""
-    if not ranked:
-        return None
-    complete = next((each for each in ranked if not each.filled.missing), ranked[0])
-    return complete if ranked[0].score - complete.score <= _NEARLY else ranked[0]
-
-
-def _fits(best: _Ranked) -> bool:
-    """Whether the best offer serves the question, or is only the least unlike of many."""
-    if best.filled.by_id:
-        return True
-    if best.offer.variant:
-        return best.score >= _FITS and best.covered >= _COVERS if best.offer.examples else best.score >= _FITS_UNSHOWN
-    return best.score >= _NO_FIT and (is_search(best.offer) or is_write(best.offer) or best.covered > 0)
-
-
-def _says_which(offer: Offer) -> bool:
-    """Whether a reading tool must be told which thing to read, though its schema leaves every way to say it open."""
-    if offer.variant or is_search(offer) or offer.schema.get("required"):
-        return False
-    return any(_WHICH.search(name) for name in offer.schema.get("properties", {}))
-
-
-def _value_stems(offer: Offer, filled: Filled) -> set[str]:
-    """Stems of the closed values that were found in the words: they are understood, whatever they are."""
-    properties = offer.schema.get("properties", {})
-    closed = [str(value) for name, value in filled.arguments.items() if "enum" in properties.get(name, {})]
-    return set(stems(" ".join(closed).replace("_", " ")))
 
 
 class _Likes:
@@ -217,22 +132,6 @@ def _generous(offer: Offer, arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def is_write(offer: Offer) -> bool:
-    """Whether a tool changes something, judged by its name, then by how its description begins."""
-    name = offer.tool.rsplit("__", 1)[-1]
-    if _READ.match(name):
-        return False
-    return bool(_WRITE.match(name) or _WRITE.match(offer.description.lstrip()))
-
-
-def is_search(offer: Offer) -> bool:
-    """Whether a tool looks things up by free text."""
-    properties = offer.schema.get("properties", {})
-    return (
-        not is_write(offer) and bool(_SEARCH.search(offer.label)) and bool({"query", "q", "question"} & set(properties))
-    )
-
-
 def ask_for(offer: Offer, missing: Sequence[str]) -> str:
     """A question back that names what is missing, in the words of the tool's own schema."""
     properties = offer.schema.get("properties", {})
@@ -251,7 +150,15 @@ def ask_for(offer: Offer, missing: Sequence[str]) -> str:
 
 def _merged(intents: list[Intent]) -> list[Intent]:
     """Statements around a single intent belong to it."""
-    return [Intent(intents[0].whole)] if len(intents) == 1 else intents
+    if len(intents) != 1 or wants_action(intents[0].text):
+        return intents
+    return [Intent(intents[0].whole)]
+
+
+def _cut(vectors: Vectors, parts: Sequence[Sequence[str]]) -> list[Vectors]:
+    """The vectors of each part."""
+    ends = np.cumsum([len(part) for part in parts])
+    return np.split(vectors, ends[:-1])
 
 
 def _labels(offers: Sequence[Offer]) -> list[str]:
@@ -276,7 +183,3 @@ def _enum_labels(offer: Offer) -> list[str]:
     for part in offer.schema.get("properties", {}).values():
         labels += [str(value).replace("_", " ") for value in part.get("enum", ())]
     return labels
-
-
-def _text(offer: Offer) -> str:
-    return f"{offer.label} {offer.description} {' '.join(offer.examples)} {parameter_words(offer.schema)}"

@@ -4,8 +4,11 @@ Give the role in the URL no rights but SELECT on the tables of the catalogue; wh
 first. The driver is psycopg 3, which Signalbox does not install by itself.
 """
 
+import logging
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import anyio
@@ -16,9 +19,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from mcp_servers.operations.reader import Limits, Page, Statement, take, too_slow
 from signalbox.errors import UpstreamDown, UserFault
 
+_log = logging.getLogger(__name__)
 _GRACE_S = 2.0
 _STREAM = {"stream_results": True, "max_row_buffer": 500}
 _CONNECT_TIMEOUT_S = 10
+_CANCEL_TIMEOUT_S = 1.0
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _CANCELLED = "57014"
 _COLUMNS = (
@@ -42,14 +47,19 @@ class PostgresReader:
         )
 
     async def fetch(self, statement: Statement, limits: Limits) -> Page:
-        """One page in a transaction of its own, which is rolled back."""
+        """One page in a transaction of its own, which is rolled back; a cancelled call ends at the server too."""
+        running = _Running()
         try:
             with anyio.fail_after(limits.timeout_s + _CONNECT_TIMEOUT_S + _GRACE_S):
                 return await anyio.to_thread.run_sync(
-                    self._fetch, statement, limits, limiter=self._slots, abandon_on_cancel=True
+                    self._fetch, statement, limits, running, limiter=self._slots, abandon_on_cancel=True
                 )
         except TimeoutError as error:
             raise too_slow(limits.timeout_s) from error
+        finally:
+            if not running.over:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(running.stop)
 
     async def columns(self) -> dict[str, frozenset[str]]:
         """Tables and views on the search path with their columns."""
@@ -59,9 +69,9 @@ class PostgresReader:
         """Close the pool."""
         await anyio.to_thread.run_sync(self._engine.dispose)
 
-    def _fetch(self, statement: Statement, limits: Limits) -> Page:
+    def _fetch(self, statement: Statement, limits: Limits, running: "_Running") -> Page:
         try:
-            with self._engine.connect() as connection:
+            with self._engine.connect() as connection, running.on(connection):
                 connection.exec_driver_sql("SET TRANSACTION READ ONLY")
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(limits.timeout_s * 1000)}")
                 result = connection.execute(
@@ -92,6 +102,46 @@ class PostgresReader:
         return UserFault(
             f"The database refused the statement: {_first_line(error)}.", hint="See describe_tables.", param="sql"
         )
+
+
+class _Running:
+    """One statement at the server, which another thread may stop."""
+
+    def __init__(self) -> None:
+        self.over = False
+        self._lock = threading.Lock()
+        self._driver: Any = None
+        self._stopped = False
+
+    @contextmanager
+    def on(self, connection: sa.Connection) -> Iterator[None]:
+        """While the statement has the connection; one that was told to stop is not used again."""
+        with self._lock:
+            self._driver = None if self._stopped else connection.connection.driver_connection
+        if self._driver is None:
+            self.over = True
+            raise UserFault("The call was cancelled before its query began.")
+        try:
+            yield
+        finally:
+            # The lock keeps the connection here while a cancel request for it is on its way.
+            with self._lock:
+                self.over, self._driver = True, None
+            if self._stopped:
+                connection.invalidate()
+
+    def stop(self) -> None:
+        """Have the server end the statement, or keep it from beginning; raises nothing: who asked has gone."""
+        with self._lock:
+            self._stopped = True
+            if self._driver is None:
+                return
+            import psycopg  # the driver is not installed where SQLite is used
+
+            try:
+                self._driver.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+            except psycopg.Error as error:  # its statement timeout ends it then
+                _log.warning("operations.cancel_failed error=%s", type(error).__name__)
 
 
 def _text(sql: str, binds: Mapping[str, Any]) -> sa.TextClause:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inference.embedded.text import key_stems, stems
+from inference.embedded.synonyms import with_synonyms
+from inference.embedded.text import STOPWORDS, folded, key_stems, stem, stems
 
 Likeness = Callable[[str], float]
 """How close a label is in meaning to the text at hand, -1..1."""
@@ -72,15 +73,35 @@ def pick(values: Sequence[Any], text: str, likeness: Likeness | None = None, *, 
     for value in values:
         if _synonym(str(value), text):
             return value
-    begun = _begun(values, text)
-    if begun is not None:
-        return begun
-    if must and likeness and len(values) > 1:
+    for shorter in (_same_meaning, _without_numbers, _begun):
+        if (begun := shorter(values, text)) is not None:
+            return begun
+    proper = all(str(value)[:1].isupper() for value in values)
+    if must and likeness and len(values) > 1 and not proper:  # a name is named or it is not: none is "like" another
         ranked = sorted(values, key=lambda value: -likeness(_words(value)))
         first, second = likeness(_words(ranked[0])), likeness(_words(ranked[1]))
         if first >= 0.35 and first - second >= 0.08:
             return ranked[0]
     return None
+
+
+def _same_meaning(values: Sequence[Any], text: str) -> Any | None:
+    """The one ordinary word among the values for which the text has another that means the same."""
+    held = set(stems(text))
+    plain = [value for value in values if re.fullmatch(r"[a-z]{3,}", str(value)) and value not in _PERIODS]
+    fitting = [value for value in plain if with_synonyms((stem(str(value)),)) & held]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def _without_numbers(values: Sequence[Any], text: str) -> Any | None:
+    """The one value that people call by the words before its number: "the mid motor" for "Mid motor 85 Nm"."""
+    shorter: dict[str, list[Any]] = {}
+    for value in values:
+        before = re.match(r"(.*?[^\W\d_]{4,})\s+\d", _words(value))
+        if before:
+            shorter.setdefault(before[1], []).append(value)
+    named = mentioned([short for short, whole in shorter.items() if len(whole) == 1], text)
+    return shorter[named[0]][0] if named else None
 
 
 def _begun(values: Sequence[Any], text: str) -> Any | None:
@@ -100,15 +121,17 @@ def _begun(values: Sequence[Any], text: str) -> Any | None:
 
 def mentioned(values: Sequence[Any], text: str) -> list[Any]:
     """All values that stand in the text, whole and by stem, in the order of the text; longer ones win over shorter."""
-    held = stems(text)
+    held = stems(folded(text))
     places: list[tuple[int, int, Any]] = []
     for value in values:
         if str(value).lower() in _PERIODS:
             if _synonym(str(value), text):
                 places.append((0, 1, value))
             continue
-        wanted = stems(_words(value))
-        at = _find(wanted, held) if wanted else -1
+        spelled = (stems(folded(str(value)).replace("_", " ")), stems(folded(_words(value))))
+        at, wanted = max(((_find(each, held), each) for each in spelled if each), default=(-1, ()))
+        if str(value) in STOPWORDS and not re.search(rf"\b{str(value).upper()}\b", text):
+            continue  # "it" is the department only where somebody writes "IT"
         if at >= 0 and not _negated(str(value), text):
             places.append((at, len(wanted), value))
     kept = [

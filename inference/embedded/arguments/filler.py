@@ -11,6 +11,7 @@ from inference.embedded.arguments.dates import Period, find_periods
 from inference.embedded.arguments.numbers import Number, find_numbers
 from inference.embedded.schemas import Schema, constants
 from inference.embedded.text import key_stems, stem, stems
+from inference.embedded.vocabulary import listed
 
 _START = re.compile(
     r"(^|_)(from|since|start|starts|begin|after|start_?date|date_?from|earliest|min_?date|check_?in)(_|$)"
@@ -42,6 +43,10 @@ _WHO = re.compile(
     r"|\b(?:e-?mail(?: address)?|extension|phone(?: \w+)?|number|address|manager|role|desk) (?:of|for)"
     r" (?:(?:the|our|my)\s+)?(?P<of>.+)$",
     re.IGNORECASE,
+)
+_COUNTED = frozenset(
+    stem(word)
+    for word in listed("top first last best worst limit most least up biggest largest smallest highest lowest")
 )
 _COUNT_NAME = re.compile(r"(^|_)(limit|top|count|max_?results|n|size|page_size|number_of_results|k)(_|$)")
 
@@ -183,9 +188,7 @@ def _number(name: str, part: Mapping[str, Any], words: Words, *, must: bool) -> 
     fitting = [number for number in words.numbers if _allowed(number.value, part)]
     close = [number for number in fitting if number.near & label]
     if _COUNT_NAME.search(name):
-        close = [
-            number for number in fitting if number.near & {"top", "first", "last", "best", "limit", "most", "up"}
-        ] or (close if must else [])
+        close = [number for number in fitting if number.near & _COUNTED] or (close if must else [])
     chosen = close[0] if close else fitting[0] if fitting and (must or _only_number(name, fitting)) else None
     if chosen is not None:
         return int(chosen.value) if part.get("type") == "integer" else chosen.value

@@ -14,6 +14,7 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|‘([^’]{2,})’|(?<![\w])
 _NAME = re.compile(
     r"(?<![.!?]\s)(?<!^)\b(?!I\b|I')[A-ZÀ-Þ][\w'’-]+(?:\s+(?:de|van|von|der|da|of)?\s*[A-ZÀ-Þ][\w'’-]+)*"
 )
+_OWNER = re.compile(r"^[A-ZÀ-Þ][\w-]+(?: [A-ZÀ-Þ][\w-]+)+(?=['’]s\b)")
 _NOT_NAMES = frozenset(
     listed(
         """monday tuesday wednesday thursday friday saturday sunday january february march april may june july august
@@ -45,8 +46,9 @@ def matching(pattern: str, text: str) -> Iterator[str]:
 
 def names(text: str) -> list[tuple[str, tuple[int, int]]]:
     """Capitalised names that do not merely begin a sentence, with their places."""
-    found = []
-    for match in _NAME.finditer(text):
+    owner = _OWNER.match(text)
+    found = [(owner.group(), owner.span())] if owner else []
+    for match in _NAME.finditer(text, owner.end() if owner else 0):
         if match.group().split()[0].lower() not in _NOT_NAMES:
             found.append((match.group().removesuffix("'s").removesuffix("’s"), match.span()))
     return found
