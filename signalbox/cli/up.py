@@ -10,7 +10,7 @@ from signalbox.cli.console import err
 from signalbox.cli.ports import require_free_port
 from signalbox.cli.progress import ingest_bar
 from signalbox.settings import Settings, load_settings
-from signalbox.telemetry import configure_logging
+from signalbox.telemetry import configure_logging, leave_out_spans
 from signalbox.wiring.demo import DemoWorkspace
 from signalbox.wiring.paths import Paths
 from signalbox.wiring.people import DEMO_USERS, OPERATOR
@@ -27,6 +27,7 @@ def up() -> None:
     started = time.monotonic()
     settings = load_settings()
     configure_logging(settings.log.level, settings.log.format)
+    leave_out_spans()
     require_free_port(settings.gateway.host, settings.gateway.port)
     uvloop.run(_up(settings, started))
 

@@ -27,6 +27,7 @@ from runs.ids import new_run_id
 from signalbox.database import open_engine, sqlite_url
 from signalbox.identity import Principal, TokenMint
 from signalbox.migrations import migrate
+from signalbox.telemetry import leave_out_spans
 from toolbus.audit import AuditLog, verify
 from toolbus.bus import KernelToolBus
 from toolbus.catalogue import Catalogue
@@ -49,6 +50,7 @@ async def open_turn(
 ) -> AsyncIterator[Callable[[], Awaitable[str]]]:
     """The real turn runner and the real bus; the model, the archive behind the bus and its desk are the bench's."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    leave_out_spans()  # as `signalbox up` does
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         answered = 0
