@@ -11,9 +11,6 @@ experts are chosen evenly: the turns row shows cost, not quality.
 import argparse
 import asyncio
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,16 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from bench.gpu.openai_load import Target, load
+from bench.system import ROOT, free_port, running_system
 from inference.settings import BackendSettings
 from inference.vllm.launch import Launch, VllmServer
 from inference.vllm.load import LoadShape
 from inference.vllm.metrics import ServerMetrics, fetch_metrics
 from inference.vllm.serving_profile import find_profile
 
-ROOT = Path(__file__).parents[2]
 MODEL = "bench"
 
 
@@ -86,13 +81,10 @@ def prepare(given: argparse.Namespace, work: Path) -> Launch:
 async def measure(given: argparse.Namespace, vllm_url: str, work: Path) -> list[dict[str, Any]]:
     """Every row."""
     fixed = {"max_tokens": given.output_tokens, "min_tokens": given.output_tokens, "ignore_eos": True}
-    process, url = start_system(vllm_url, fixed, work)
     rows: list[dict[str, Any]] = []
-    try:
-        await ready(process, url, work)
-        key = next(iter(json.loads((work / "var/keys.json").read_text()).values()))
+    async with running_system(work, settings_for(vllm_url, fixed)) as system:
         raw = Target(vllm_url, MODEL, parameters=fixed)
-        direct = Target(url, "direct", key=key)
+        direct = Target(system.url, "direct", key=system.key)
         first = 0
         await load(raw, LoadShape(8, 8, 50, 40, 8))  # kernels are compiled, connections opened
         for concurrency in given.concurrency:
@@ -105,9 +97,6 @@ async def measure(given: argparse.Namespace, vllm_url: str, work: Path) -> list[
                 turns = replace(shape, requests=given.turns, concurrency=min(concurrency, given.turns))
                 rows.append(await row("turns", vllm_url, replace(direct, model="signalbox"), turns, first))
                 first += given.turns
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
     return with_ratios(rows)
 
 
@@ -147,43 +136,16 @@ def with_ratios(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def start_system(vllm_url: str, fixed: dict[str, Any], work: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """`signalbox up` on that server, with limits that a load test does not reach."""
-    port = free_port()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("SIGNALBOX")}
+def settings_for(vllm_url: str, fixed: dict[str, Any]) -> dict[str, str]:
+    """The system on that server."""
     model = {"served_name": MODEL, "parameters": {"max_tokens": 512}}
-    settings = {
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'a2a'}",
-        "SIGNALBOX__DATA_DIR": str(work / "var"),
-        "SIGNALBOX__GATEWAY__PORT": str(port),
-        "SIGNALBOX__GATEWAY__REQUESTS_PER_MINUTE": "1000000",
-        "SIGNALBOX__GATEWAY__RUNS_PER_PRINCIPAL": "4096",
-        "SIGNALBOX__GATEWAY__RUNS_TOTAL": "4096",
+    return {
         "SIGNALBOX__INFERENCE__BASE_URL": vllm_url,
         "SIGNALBOX__INFERENCE__MODEL": MODEL,
         "SIGNALBOX__INFERENCE__MODELS": json.dumps({MODEL: model}),
         "SIGNALBOX__INFERENCE__PURPOSES": json.dumps({"direct": {"model": MODEL, "parameters": fixed}}),
         "SIGNALBOX__INFERENCE__LIMITS": json.dumps({"max_in_flight_per_backend": 1024, "max_queued_per_tenant": 256}),
     }
-    with (work / "system.log").open("wb") as log:
-        command = [sys.executable, "-m", "signalbox", "up"]
-        process = subprocess.Popen(command, cwd=ROOT, env={**kept, **settings}, stdout=log, stderr=log)
-    return process, f"http://127.0.0.1:{port}"
-
-
-async def ready(process: subprocess.Popen[bytes], url: str, work: Path) -> None:
-    """Wait for the system."""
-    async with asyncio.timeout(180), aiohttp.ClientSession(url) as http:
-        while True:
-            if process.poll() is not None:
-                raise RuntimeError(f"signalbox up ended: {(work / 'system.log').read_text()[-2000:]}")
-            try:
-                async with http.get("/readyz") as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.2)
 
 
 def show(rows: list[dict[str, Any]]) -> None:
@@ -203,13 +165,6 @@ def show(rows: list[dict[str, Any]]) -> None:
     print("\n| " + " | ".join(names.values()) + " |\n|" + "---|" * len(names))
     for measured in rows:
         print("| " + " | ".join(str(measured[name]) for name in names) + " |")
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""A batch beside people: what it costs them."""
