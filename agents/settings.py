@@ -20,6 +20,16 @@ class SpecialistSettings(BaseModel):
     tools: tuple[str, ...] | None = Field(default=None, description="Tool patterns instead of the specialist's own.")
 
 
+class GuardSettings(BaseModel):
+    """A classifying model that judges whatever the deterministic checks would let out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(description="Its name in `inference.models`; served with `/classify`.")
+    allow: tuple[str, ...] = Field(min_length=1, description="Classes that may leave; every other is withheld.")
+    min_probability: float = Field(default=0.5, ge=0, le=1, description="Of an allowed class; below it, withheld.")
+
+
 class ReviewSettings(BaseModel):
     """What the output gate lets through."""
 
@@ -32,7 +42,8 @@ class ReviewSettings(BaseModel):
     canary: SecretStr | None = Field(
         default=None, description="A secret word in every prompt; made at start when unset."
     )
-    judge_timeout_s: float = Field(default=5, gt=0)
+    guard: GuardSettings | None = Field(default=None, description="Without it, the deterministic checks alone.")
+    judge_timeout_s: float = Field(default=5, gt=0, description="A guard that is later or down withholds.")
 
 
 _OURS = ("knowledge", "data", "actions", "generalist")

@@ -53,7 +53,8 @@ class _Predictor:
         pool = self._pool
         with self._telemetry.call(self._purpose, pool.label, scope, pool.model.price) as record:
             name = await pool.resolve(record)
-            job = Job(path, orjson.dumps({"model": name, **body}), scope, self._priority, record)
+            priority = max(self._priority, scope.priority)
+            job = Job(path, orjson.dumps({"model": name, **body}), scope, priority, record)
             job.headers = headers_for(scope, record)
             reply = await pool.fetch(job)
             record.tally.report(reply.get("usage"))

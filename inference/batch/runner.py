@@ -98,7 +98,7 @@ class BatchRunner:
             _log.exception("batch.stopped", batch=batch_id, error=type(error).__name__)
             await self._let_go(batch_id)
         finally:
-            del self._jobs[batch_id]
+            self._jobs.pop(batch_id, None)
             if self._loop is not None and len(self._jobs) == _AT_ONCE - 1:
                 self.wake()
 

@@ -9,11 +9,13 @@ class BatchSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(default=True, description="Work on batches in this process; files and routes stay.")
-    concurrency: int = Field(
-        default=8, ge=1, description="Lines worked on at once while nobody else asks; each run of a person takes one."
-    )
+    concurrency: int = Field(default=8, ge=1, description="Lines worked on at once while nobody else asks.")
+    stand_back: int = Field(default=4, ge=1, description="So many lines fewer for each run that a person waits for.")
     min_concurrency: int = Field(
         default=1, ge=0, description="Lines worked on however many people ask; 0: batches wait until it is quiet."
+    )
+    quiet_after_s: float = Field(
+        default=3, ge=0, description="People who asked within this time count as if they were still waiting."
     )
     priority: int = Field(default=10, ge=10, description="At the model server; people have 0.")
     line_timeout_s: float = Field(default=600, gt=0)

@@ -1,6 +1,7 @@
 """Places for lines: many while nobody else asks, few while people do. Batches take turns."""
 
 import asyncio
+import time
 
 from inference.batch.contracts import Load
 from inference.batch.settings import BatchSettings
@@ -14,8 +15,9 @@ class IdleSlots:
 
     def __init__(self, load: Load, settings: BatchSettings) -> None:
         self._load = load
-        self._most = settings.concurrency
-        self._least = settings.min_concurrency
+        self._settings = settings
+        self._peak = 0
+        self._peak_at = 0.0
         self._taken = 0
         self._first_in_line = asyncio.Lock()
         self._freed = asyncio.Event()
@@ -30,7 +32,15 @@ class IdleSlots:
         """How many may be, as things are."""
         if self._load.draining:
             return 0
-        return max(self._least, self._most - self._load.people)
+        wanted = self._settings.concurrency - self._settings.stand_back * self._people()
+        return max(self._settings.min_concurrency, wanted)
+
+    def _people(self) -> int:
+        """The most that there were lately: who has just read an answer soon asks again, and lines take a while."""
+        people, now = self._load.people, time.monotonic()
+        if people >= self._peak or now - self._peak_at > self._settings.quiet_after_s:
+            self._peak, self._peak_at = people, now
+        return self._peak
 
     async def take(self) -> None:
         """Wait for a place."""

@@ -52,9 +52,13 @@ class WorkStore:
             await connection.execute(sa.update(batch).where(batch.c.holder != "").values(**_FREE))
 
     async def claim(self, *, room: int) -> list[Work]:
-        """Hold up to `room` open batches that nobody holds, the oldest first, one of each person before a second."""
+        """Hold up to `room` open batches that nobody holds, the oldest first, one of each person before a second.
+
+        Never one of its own again: a lease that ran out while this process was slow is renewed, not begun anew.
+        """
         now = self._clock()
-        free = sa.or_(batch.c.held_until.is_(None), batch.c.held_until < now)
+        run_out = sa.or_(batch.c.held_until.is_(None), batch.c.held_until < now)
+        free = sa.and_(batch.c.holder != self._holder, run_out)
         query = sa.select(batch).where(batch.c.state.in_(OPEN_STATES), free).order_by(batch.c.created_at).limit(1000)
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).mappings().all()

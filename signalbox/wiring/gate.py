@@ -88,11 +88,13 @@ def _turns(settings: Settings, system: System, crew: Crew) -> Turns:
 
 
 def _alone(settings: Settings, data_dir: Path) -> Settings:
-    """Settings by which nothing is written but in this folder."""
+    """Settings by which nothing is written but in this folder, and no batch in it is worked on."""
     chroma = settings.knowledge.retrieval.chroma.model_copy(update={"url": ""})
     retrieval = settings.knowledge.retrieval.model_copy(update={"database_url": None, "chroma": chroma})
     knowledge = settings.knowledge.model_copy(update={"retrieval": retrieval})
-    return settings.model_copy(update={"data_dir": data_dir, "database_url": None, "knowledge": knowledge})
+    batch = settings.batch.model_copy(update={"enabled": False})
+    own = {"data_dir": data_dir, "database_url": None, "knowledge": knowledge, "batch": batch}
+    return settings.model_copy(update=own)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from agents.assembly import CrewBuilder
 from agents.direct_audit import CallAudit
 from agents.direct_calls import DirectCalls
+from agents.review.guard import GuardJudge
 from agents.turns import Turns as TurnsOfAgents
 from conversations.outcomes import announce_in
 from conversations.store import SqlConversationStore
@@ -53,7 +54,9 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     remote = await stack.enter_async_context(remote_specialists(settings.a2a))
     clock = clock_of(settings)
     servers = server_specialists(settings, base.added, base.catalogue)
-    crews = CrewBuilder(base.bus, remote=[*remote, *servers])
+    guard = settings.agents.review.guard
+    judge = GuardJudge(base.engines.models.classifier(guard.model), guard) if guard else None
+    crews = CrewBuilder(base.bus, remote=[*remote, *servers], judge=judge)
     releases = Releases(settings, crews, base.engines, base.policy)
     await releases.open()
     runner = TurnsOfAgents(conversations, releases, settings.agents, clock=clock)

@@ -224,7 +224,7 @@ async def bare(inference: dict[str, Any], tmp_path: Path) -> AsyncIterator[Bare]
 
 @pytest.fixture
 def batch_settings() -> BatchSettings:
-    return BatchSettings(lease_s=0.4)
+    return BatchSettings(lease_s=4, quiet_after_s=0.2)
 
 
 @pytest.fixture

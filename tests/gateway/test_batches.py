@@ -261,9 +261,7 @@ async def test_what_the_client_gets_wrong_is_said(sdk, client):
 class TestLimits:
     @pytest.fixture
     def batch_settings(self) -> BatchSettings:
-        return BatchSettings(
-            lease_s=0.4, max_file_bytes=200_000, max_user_bytes=300_000, max_lines=3, max_open_batches=2
-        )
+        return BatchSettings(max_file_bytes=200_000, max_user_bytes=300_000, max_lines=3, max_open_batches=2)
 
     async def test_a_file_that_is_too_large_leaves_nothing_behind(self, sdk, house):
         with pytest.raises(openai.APIStatusError) as caught:

@@ -1,6 +1,7 @@
 """What happens to a batch: nothing done is lost or done twice, whatever ends the process."""
 
 import asyncio
+import time
 from collections import Counter
 from datetime import timedelta
 
@@ -9,9 +10,10 @@ import structlog.testing
 
 from inference.batch.contracts import BatchState, Counts, Interrupted, Line
 from inference.batch.settings import BatchSettings
+from inference.batch.slots import IdleSlots
 from inference.batch.work import LostBatch, WorkStore
 from signalbox.identity import Principal
-from tests.inference.batch.conftest import ADA, Office, replied
+from tests.inference.batch.conftest import ADA, Desk, Office, replied
 
 COMPLETED, CANCELLED, EXPIRED = BatchState.COMPLETED, BatchState.CANCELLED, BatchState.EXPIRED
 
@@ -86,7 +88,7 @@ async def test_a_line_is_tried_again_while_its_model_is_busy_or_down(office: Off
 class TestImpatient:
     @pytest.fixture
     def batch_settings(self) -> BatchSettings:
-        return BatchSettings(lease_s=0.4, retry_for_s=0, line_timeout_s=0.05)
+        return BatchSettings(lease_s=4, retry_for_s=0, line_timeout_s=0.05)
 
     async def test_a_line_whose_model_stays_down_or_hangs_fails_and_says_so(self, office: Office):
         async def broken(body):
@@ -175,6 +177,17 @@ async def test_batches_stand_back_behind_people_and_stop_for_a_shutdown(office: 
     assert office.worker.running == 0
 
 
+def test_each_person_displaces_several_lines_and_counts_for_a_while_after(monkeypatch: pytest.MonkeyPatch):
+    desk, now = Desk(), [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    slots = IdleSlots(desk, BatchSettings(concurrency=10, stand_back=4, min_concurrency=1, quiet_after_s=3))
+    allowed = []
+    for people, passed_s in ((0, 0), (1, 1), (2, 1), (5, 1), (0, 1), (0, 2.5), (0, 0)):
+        desk.people, now[0] = people, now[0] + passed_s
+        allowed.append(slots.allowed)
+    assert allowed == [10, 6, 2, 1, 1, 10, 10]
+
+
 async def test_a_result_counts_once_and_only_from_whoever_holds_the_batch(office: Office):
     await office.runner.close()
     batch_id = await office.hand_in("a")
@@ -187,7 +200,8 @@ async def test_a_result_counts_once_and_only_from_whoever_holds_the_batch(office
     line, other = Line(position=0, custom_id="id-a", body={}), Line(position=1, custom_id="id-b", body={})
     await one.record(work, [(line, b"first\n")], "output")
     await one.record(work, [(line, b"second\n")], "output")
-    office.clock.ahead = timedelta(seconds=1)
+    office.clock.ahead = timedelta(seconds=5)
+    assert await one.claim(room=8) == [], "its own, though it was silent for too long"
     assert [found.batch.id for found in await two.claim(room=8)] == [batch_id], "a silent process loses it"
     with pytest.raises(LostBatch):
         await one.record(work, [(other, b"late\n")], "output")

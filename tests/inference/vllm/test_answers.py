@@ -184,19 +184,6 @@ async def test_stopping_a_stream_stops_the_work_at_vllm(tiny, server_metrics, ho
     assert 0 < scope.meter.usage.completion_tokens < 20_000, "what was generated until then is booked"
 
 
-async def test_work_of_higher_priority_overtakes_a_queue_of_batch_jobs(tiny, server_metrics):
-    """The profile serves many at once, so what is seen is that priorities are accepted and that all end."""
-    fixed = {"max_tokens": 60, "min_tokens": 60, "ignore_eos": True}
-
-    async def ask(purpose, number, priority):
-        scope = scope_for(f"{purpose} {number}", priority=priority)
-        return await tiny.client(purpose, scope).create(say(f"Job {number}."), extra_create_args=fixed)
-
-    results = await asyncio.gather(*(ask("batch", n, 10) for n in range(8)), ask("direct", 99, 0))
-    assert [result.usage.completion_tokens for result in results] == [60] * 9
-    assert (await server_metrics()).waiting == 0
-
-
 async def test_a_shared_prefix_comes_from_the_cache_of_its_tenant_only(tiny, server_metrics):
     rules = "These are the rules of the house, the same for everybody. " * 30
 

@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from agents.review.guard import GuardJudge
+from agents.review.verdict import Surroundings
+from agents.reviewer import Reviewer
+from agents.settings import GuardSettings, ReviewSettings
 from inference.vllm.launch import Launch
 from tests.inference.vllm.conftest import running
 
@@ -39,6 +43,21 @@ async def test_embeddings_and_rerank_scores_come_from_one_pooling_server(make_mo
     assert vectors[0] == pytest.approx(vectors[2], abs=0.02)
     ranked = await models.reranker("tiny").rerank("A cargo bike.", texts[:2])
     assert [item.index for item in ranked] == [0, 1]
+
+
+async def test_the_gate_lets_out_what_the_guard_allows_and_nothing_else(make_models, classifier: Launch):
+    models = make_models(
+        base_url=classifier.base_url, models={"guard": {"served_name": "tiny"}}, purposes={"reviewer": "guard"}
+    )
+    (found,) = await models.classifier("guard").classify(["A sentence."])
+
+    async def verdict(*allow: str) -> str:
+        judge = GuardJudge(models.classifier("guard"), GuardSettings(model="guard", allow=allow, min_probability=0))
+        reviewer = Reviewer(ReviewSettings(judge_timeout_s=60), canary="kestrel-4711-harbour", judge=judge)
+        return (await reviewer.review("A sentence.", Surroundings())).action
+
+    assert await verdict(found.label) == "release"
+    assert await verdict("a class that this model has not") == "withhold"
 
 
 async def test_a_guard_gives_each_text_a_class(make_models, classifier: Launch):

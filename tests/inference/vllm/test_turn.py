@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
+from jsonschema import validate
 
 from inference.vllm.launch import Launch
 from tests.system.conftest import Running, start
@@ -20,11 +23,13 @@ QUESTION = "How many days a week may I work remotely?"
 @pytest.fixture(scope="module")
 def assistant(vllm: Launch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     model = {"served_name": "tiny", "grammar": "guidance", "parameters": {"max_tokens": 200, "seed": 1}}
+    endless = {**model, "parameters": {"max_tokens": 20_000, "min_tokens": 20_000, "ignore_eos": True}}
     running = start(
         tmp_path_factory.mktemp("assistant") / "var",
         SIGNALBOX__INFERENCE__BASE_URL=vllm.base_url,
         SIGNALBOX__INFERENCE__MODEL="tiny",
-        SIGNALBOX__INFERENCE__MODELS=json.dumps({"tiny": model}),
+        SIGNALBOX__INFERENCE__MODELS=json.dumps({"tiny": model, "endless": endless}),
+        SIGNALBOX__INFERENCE__OFFERED=json.dumps({"endless": ["everyone"]}),
     )
     yield running
     running.stop()
@@ -83,6 +88,79 @@ def test_direct_goes_straight_to_the_model(assistant: Running):
         response = client.post("/v1/chat/completions", json=body)
     assert response.status_code == 200, response.text
     assert response.json()["usage"]["completion_tokens"] > 0
+
+
+def complete(assistant: Running, **body: object) -> dict:
+    asked = {"model": "direct", "messages": [{"role": "user", "content": "Do it."}], **body}
+    with assistant.client("ada") as client:
+        response = client.post("/v1/chat/completions", json=asked)
+    assert response.status_code == 200, response.text
+    return response.json()["choices"][0]
+
+
+def test_direct_honours_the_callers_schema_and_the_callers_tools(assistant: Running):
+    schema = {
+        "type": "object",
+        "properties": {"urgent": {"type": "boolean"}, "kind": {"enum": ["fault", "wish"]}},
+        "required": ["urgent", "kind"],
+        "additionalProperties": False,
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "ticket", "schema": schema}}
+    found = complete(assistant, response_format=wanted)
+    validate(json.loads(found["message"]["content"]), schema)
+    tool = {"type": "function", "function": {"name": "open_ticket", "parameters": schema}}
+    found = complete(assistant, tools=[tool], tool_choice="required", parallel_tool_calls=False)
+    (call,) = found["message"]["tool_calls"]
+    assert (found["finish_reason"], call["function"]["name"]) == ("tool_calls", "open_ticket")
+    validate(json.loads(call["function"]["arguments"]), schema)
+
+
+def hand_in(client: httpx2.Client, lines: list[dict]) -> str:
+    content = "\n".join(json.dumps({"custom_id": str(n), "body": body}) for n, body in enumerate(lines))
+    uploaded = client.post("/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", content.encode())})
+    body = {"input_file_id": uploaded.json()["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    return client.post("/v1/batches", json=body).json()["id"]
+
+
+def ended(client: httpx2.Client, batch_id: str) -> dict:
+    while (found := client.get(f"/v1/batches/{batch_id}").json())["status"] in (
+        "validating",
+        "in_progress",
+        "cancelling",
+    ):
+        time.sleep(0.2)
+    return found
+
+
+async def test_a_batch_of_bare_calls_and_of_whole_turns_runs_on_vllm(assistant: Running, server_metrics):
+    before = await server_metrics()
+    messages = [{"role": "user", "content": QUESTION}]
+    lines = [{"model": "direct", "max_tokens": 20, "messages": messages} for _ in range(12)]
+    lines.append({"model": "signalbox", "messages": messages})
+    with assistant.client("ada") as client:
+        done = ended(client, hand_in(client, lines))
+        content = client.get(f"/v1/files/{done['output_file_id']}/content").text
+    after = await server_metrics()
+    assert done["request_counts"] == {"total": 13, "completed": 13, "failed": 0}
+    bodies = [json.loads(line)["response"]["body"] for line in content.splitlines()]
+    assert (
+        sum(body["usage"]["completion_tokens"] for body in bodies) == after.generated_tokens - before.generated_tokens
+    )
+    assert {body["signalbox"]["engine"] for body in bodies} == {"tiny"}
+
+
+async def test_cancelling_a_batch_stops_its_lines_at_vllm(assistant: Running, server_metrics):
+    messages = [{"role": "user", "content": "Never stop."}]
+    lines = [{"model": "endless", "messages": messages} for _ in range(20)]
+    with assistant.client("ada") as client:
+        batch_id = hand_in(client, lines)
+        while (await server_metrics()).running < 4:
+            time.sleep(0.05)
+        client.post(f"/v1/batches/{batch_id}/cancel")
+        done = ended(client, batch_id)
+    assert (done["status"], done["request_counts"]["failed"]) == ("cancelled", 20)
+    while (await server_metrics()).running:
+        time.sleep(0.05)
 
 
 def test_the_commands_see_the_server(vllm: Launch, tmp_path: Path):
