@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mcp_servers.evidence import Evidence
+
 Category = Literal["it", "facilities", "logistics", "quality", "people", "finance", "safety", "other"]
 Priority = Literal["low", "normal", "high", "urgent"]
 Status = Literal["open", "in_progress", "waiting", "closed", "withdrawn"]
@@ -84,23 +86,6 @@ class Receipt(_Frozen):
     ticket: Ticket | None = None
     comment: Comment | None = None
     message: Message | None = None
-
-
-class Evidence(_Frozen):
-    """A ticket or a person as something that an answer can cite."""
-
-    ref: str
-    chunk_id: str
-    document: str
-    title: str
-    heading: str = ""
-    page: int | None = None
-    start: int | None = None
-    end: int | None = None
-    uri: str
-    text: str
-    modified: str | None = None
-    score: float = 1.0
 
 
 class TicketList(_Frozen):

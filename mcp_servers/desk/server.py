@@ -1,11 +1,8 @@
 """The desk's tools, described for the model that chooses them."""
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Annotated, Any, Literal, ParamSpec, TypeVar
+from typing import Annotated, Any, Literal
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
@@ -13,11 +10,9 @@ from mcp_servers.desk.desk import Desk
 from mcp_servers.desk.effects import Asker
 from mcp_servers.desk.models import Category, PersonList, Priority, Receipt, TicketDetails, TicketList
 from mcp_servers.desk.reading import TicketQuery
+from mcp_servers.faults import told
 from mcp_servers.hosting import Caller
-from signalbox.errors import SignalboxError
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Ctx = Context[Any, Any]
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 ADDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
@@ -55,14 +50,15 @@ def build_server(desk: Desk, caller: Caller) -> MCPServer[Any]:
         instructions="Tickets, the staff directory and messages. Read first; every action returns a receipt.",
     )
     _add_reading(server, desk, caller)
-    _add_ticket_actions(server, desk, caller)
+    _add_writing(server, desk, caller)
+    _add_handling(server, desk, caller)
     _add_other_actions(server, desk, caller)
     return server
 
 
 def _add_reading(server: MCPServer[Any], desk: Desk, caller: Caller) -> None:
     @server.tool(annotations=READS, title="Search tickets")
-    @_told
+    @told
     async def search_tickets(
         context: Ctx,
         query: Annotated[
@@ -86,13 +82,13 @@ def _add_reading(server: MCPServer[Any], desk: Desk, caller: Caller) -> None:
         return await desk.reading.search(caller.chain(context).principal, wanted)
 
     @server.tool(annotations=READS, title="Read a ticket")
-    @_told
+    @told
     async def get_ticket(context: Ctx, ticket_id: TicketId) -> TicketDetails:
         """Read one ticket by its id: state, who asked, who works on it, description and comments."""
         return await desk.reading.get(caller.chain(context).principal, ticket_id)
 
     @server.tool(annotations=READS, title="Find a person")
-    @_told
+    @told
     async def find_person(
         context: Ctx,
         query: Annotated[
@@ -110,9 +106,9 @@ def _add_reading(server: MCPServer[Any], desk: Desk, caller: Caller) -> None:
         return await desk.reading.find_person(caller.chain(context).principal, query, site)
 
 
-def _add_ticket_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> None:
+def _add_writing(server: MCPServer[Any], desk: Desk, caller: Caller) -> None:
     @server.tool(annotations=ADDS, title="Create a ticket")
-    @_told
+    @told
     async def create_ticket(
         context: Ctx,
         title: Annotated[
@@ -139,7 +135,7 @@ def _add_ticket_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> N
         )
 
     @server.tool(annotations=ADDS, title="Comment on a ticket")
-    @_told
+    @told
     async def comment_ticket(
         context: Ctx,
         ticket_id: TicketId,
@@ -149,8 +145,10 @@ def _add_ticket_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> N
         """Add a comment (note, remark, answer) to a ticket."""
         return await desk.tickets.comment(_asker(caller, context), ticket_id, comment, internal=internal)
 
+
+def _add_handling(server: MCPServer[Any], desk: Desk, caller: Caller) -> None:
     @server.tool(annotations=SETS, title="Assign a ticket")
-    @_told
+    @told
     async def assign_ticket(
         context: Ctx,
         ticket_id: TicketId,
@@ -168,7 +166,7 @@ def _add_ticket_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> N
         return await desk.tickets.assign(_asker(caller, context), ticket_id, assignee)
 
     @server.tool(annotations=SETS, title="Close a ticket")
-    @_told
+    @told
     async def close_ticket(
         context: Ctx,
         ticket_id: TicketId,
@@ -186,7 +184,7 @@ def _add_ticket_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> N
         return await desk.tickets.close(_asker(caller, context), ticket_id, resolution)
 
     @server.tool(annotations=SETS, title="Reopen a ticket")
-    @_told
+    @told
     async def reopen_ticket(
         context: Ctx,
         ticket_id: TicketId,
@@ -198,7 +196,7 @@ def _add_ticket_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> N
 
 def _add_other_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> None:
     @server.tool(annotations=SENDS, title="Send a message")
-    @_told
+    @told
     async def send_message(
         context: Ctx,
         to: Annotated[
@@ -217,7 +215,7 @@ def _add_other_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> No
         return await desk.messages.send(_asker(caller, context), to=to, subject=subject, body=body)
 
     @server.tool(annotations=REVERTS, title="Undo an action")
-    @_told
+    @told
     async def undo(
         context: Ctx,
         receipt_id: Annotated[
@@ -231,16 +229,3 @@ def _add_other_actions(server: MCPServer[Any], desk: Desk, caller: Caller) -> No
 def _asker(caller: Caller, context: Ctx) -> Asker:
     call = caller.call(context)
     return Asker(caller.chain(context).principal, idempotency_key=call.idempotency_key, dry_run=call.dry_run)
-
-
-def _told(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """Errors of ours as tool errors, whose text a model can act on."""
-
-    @wraps(function)
-    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return await function(*args, **kwargs)
-        except SignalboxError as error:
-            raise ToolError(str(error)) from error
-
-    return call

@@ -10,10 +10,10 @@ from pydantic import Field
 from knowledge.contracts import AccessRule
 from knowledge.ingest import IngestReport
 from knowledge.service import KnowledgeService
+from mcp_servers.faults import told_to_tools
 from mcp_servers.hosting import Caller
 from mcp_servers.knowledge import models as m
 from mcp_servers.knowledge.desk import FolderRequest, IngestDesk
-from mcp_servers.knowledge.faults import told_to_tools
 from mcp_servers.knowledge.progress import ProgressRelay
 from signalbox.errors import NotAllowed, NotFound, UserFault
 from signalbox.identity import Principal

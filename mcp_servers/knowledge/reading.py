@@ -7,10 +7,10 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from knowledge.service import KnowledgeService
+from mcp_servers.faults import told_to_resources, told_to_tools
 from mcp_servers.hosting import Caller
 from mcp_servers.knowledge import models as m
 from mcp_servers.knowledge.cursor import decode_cursor, encode_cursor
-from mcp_servers.knowledge.faults import told_to_resources, told_to_tools
 from signalbox.identity import Principal
 
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mcp_servers.evidence import Evidence
+
 ColumnType = Literal["text", "integer", "number", "date", "boolean"]
 Cell = str | int | float | bool | None
 
@@ -19,23 +21,6 @@ class Column(_Frozen):
     type: ColumnType
     unit: str = Field(default="", description="EUR, days, %, packs, …; empty for plain text and counts of rows.")
     description: str = ""
-
-
-class Evidence(_Frozen):
-    """The result as something that an answer can cite."""
-
-    ref: str
-    chunk_id: str
-    document: str
-    title: str
-    heading: str = ""
-    page: int | None = None
-    start: int | None = None
-    end: int | None = None
-    uri: str
-    text: str
-    modified: str | None = None
-    score: float = 1.0
 
 
 class Table(_Frozen):

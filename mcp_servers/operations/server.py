@@ -1,24 +1,20 @@
 """The operations server's tools, described for the model that chooses them."""
 
 import json
-from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, MCPServer
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import ToolAnnotations
 from pydantic import Field
 
+from mcp_servers.faults import told
 from mcp_servers.hosting import Caller
 from mcp_servers.operations.models import MetricList, Table, TableList
 from mcp_servers.operations.schema import query_schema
 from mcp_servers.operations.service import OperationsService
-from signalbox.errors import SignalboxError, UserFault
+from signalbox.errors import UserFault
 
-P = ParamSpec("P")
-R = TypeVar("R")
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
 
@@ -31,9 +27,16 @@ def build_server(service: OperationsService, caller: Caller) -> MCPServer[Any]:
         instructions=f"{about} Ask query_metric first; write SQL with run_select only when no metric fits.",
         log_level="WARNING",
     )
+    _add_metrics(server, service, caller)
+    _add_tables(server, service, caller)
+    return server
+
+
+def _add_metrics(server: MCPServer[Any], service: OperationsService, caller: Caller) -> None:
+    about = service.catalogue.description
 
     @server.tool(annotations=READS, title="List metrics")
-    @_told
+    @told
     async def list_metrics(
         context: Context[Any, Any],
         topic: Annotated[
@@ -43,7 +46,7 @@ def build_server(service: OperationsService, caller: Caller) -> MCPServer[Any]:
         """List the figures that query_metric can answer: name, meaning, parameters with accepted values, examples."""
         return service.list_metrics(caller.chain(context).principal, topic)
 
-    @_told
+    @told
     async def query_metric(context: Context[Any, Any], query: Any, cursor: str | None = None) -> Table:
         return await service.query_metric(caller.chain(context).principal, _as_query(query), cursor)
 
@@ -58,14 +61,16 @@ def build_server(service: OperationsService, caller: Caller) -> MCPServer[Any]:
     tool.parameters = query_schema(service.catalogue, service.choices)
     server._tool_manager._tools[tool.name] = tool
 
+
+def _add_tables(server: MCPServer[Any], service: OperationsService, caller: Caller) -> None:
     @server.tool(annotations=READS, title="Describe tables")
-    @_told
+    @told
     async def describe_tables(context: Context[Any, Any]) -> TableList:
         """Describe the tables and columns that run_select reads, with meaning and units. Call it before writing SQL."""
         return service.describe_tables(caller.chain(context).principal)
 
     @server.tool(annotations=READS, title="Run a SELECT")
-    @_told
+    @told
     async def run_select(
         context: Context[Any, Any],
         sql: Annotated[
@@ -85,8 +90,6 @@ def build_server(service: OperationsService, caller: Caller) -> MCPServer[Any]:
         """
         return await service.run_select(caller.chain(context).principal, sql, cursor)
 
-    return server
-
 
 def _as_query(query: Any) -> dict[str, Any]:
     # Some models write the object as a JSON string.
@@ -98,16 +101,3 @@ def _as_query(query: Any) -> dict[str, Any]:
     if not isinstance(query, dict):
         raise UserFault("`query` is not an object.", hint='Send {"metric": "...", ...}.', param="query")
     return query
-
-
-def _told(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
-    """Errors of ours as tool errors, whose text a model can act on."""
-
-    @wraps(function)
-    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return await function(*args, **kwargs)
-        except SignalboxError as error:
-            raise ToolError(str(error)) from error
-
-    return call

@@ -77,8 +77,9 @@ class OperationsService:
         mine = self.catalogue.metrics_for(principal)
         metric = mine.get(name)
         if metric is None:
+            # The name is not repeated: one that is forbidden must not come to stand in an answer.
             hint = "list_metrics names those that the asker may use."
-            raise UserFault(f"There is no metric {name[:80]!r} for this question.", hint=hint, param="metric")
+            raise UserFault("There is no such metric.", hint=hint, param="metric")
         given = {key: value for key, value in query.items() if key != "metric"}
         binds = bind(metric, name, given, self.choices.get(name, {}), self.today)
         absent = frozenset(_BOUND + key for key, value in binds.items() if value is None)

@@ -110,9 +110,7 @@ async def test_two_processes_and_one_key_have_one_effect(call: Call, settings: D
 
     one, two = await asyncio.gather(through_a_process(), through_a_process())
     assert one == two and one["ticket"]["id"] == "T-1001"
-    with sqlite(settings) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM desk_tickets").fetchone() == (1,)
-    connection.close()
+    assert len((await call.rows())["tickets"]) == 1
 
 
 KILLED = """

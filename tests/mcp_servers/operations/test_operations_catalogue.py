@@ -9,7 +9,7 @@ import yaml
 from pydantic import SecretStr
 
 from mcp_servers.operations import OperationsSettings
-from mcp_servers.operations.catalogue import load_catalogue
+from mcp_servers.operations.catalogue import DEMO_CATALOGUE, Catalogue, load_catalogue
 from mcp_servers.operations.opening import open_service
 from signalbox.errors import UserFault
 from signalbox.identity import Principal
@@ -130,3 +130,8 @@ def test_the_catalogue_in_the_documentation_loads(tmp_path: Path):
     page = (Path(__file__).parents[3] / "docs/operations-data.md").read_text(encoding="utf-8")
     (tmp_path / "metrics.yaml").write_text(page.split("```yaml\n")[1].split("```")[0], encoding="utf-8")
     assert list(load_catalogue(tmp_path / "metrics.yaml").metrics) == ["overdue_loans"]
+
+
+def test_the_demo_catalogue_is_yaml_for_readers_without_libyaml():
+    raw = yaml.load(DEMO_CATALOGUE.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    assert Catalogue.model_validate(raw) == load_catalogue()

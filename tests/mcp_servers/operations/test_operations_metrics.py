@@ -102,11 +102,11 @@ async def test_nothing_found_is_said_and_is_no_error(ask: Any):
     assert (table["rows"], table["chart"], table["truncated"]) == ([], None, False)
 
 
-async def test_a_metric_that_the_groups_forbid_is_unknown(ask: Any):
+async def test_a_metric_that_the_groups_forbid_is_unknown_and_not_named(ask: Any):
     forbidden = await ask("query_metric", {"query": {"metric": "people_by_salary_band"}}, "staff")
     invented = await ask("query_metric", {"query": {"metric": "people_by_salary_bond"}}, "staff")
-    assert forbidden.error.replace("band", "bond") == invented.error
-    assert "people_by_salary_band'" in forbidden.error and forbidden.error.count("salary") == 1
+    assert forbidden.error == invented.error
+    assert "salary" not in forbidden.error
     listed = await ask("list_metrics", {}, "staff")
     assert "people_by_salary_band" not in {m["metric"] for m in listed.body["metrics"]}
     seen = await ask("list_metrics", {"topic": "people"}, "staff", "people")
@@ -134,8 +134,8 @@ async def test_a_call_without_a_token_is_refused(ask: Any):
         ({"metric": "late_orders", "limit": 0}, "'limit' must be between 1 and 500"),
         ({"metric": "late_orders", "limit": "many"}, "'limit' must be a whole number"),
         ({"metric": "units_sold", "from": "last spring"}, "'from' is not a date: 'last spring'. Write YYYY-MM-DD"),
-        ({"metric": "sales"}, "There is no metric 'sales' for this question. list_metrics names"),
-        ({}, "There is no metric ''"),
+        ({"metric": "sales"}, "There is no such metric. list_metrics names"),
+        ({}, "There is no such metric."),
     ],
 )
 async def test_a_wrong_query_says_what_would_be_right(ask: Any, arguments: dict[str, Any], said: str):

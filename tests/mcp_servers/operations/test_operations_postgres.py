@@ -1,5 +1,6 @@
 """The same answers from PostgreSQL, through its own locks."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -112,6 +113,50 @@ async def test_the_connection_itself_cannot_write_and_ends_at_its_deadline(loade
     )
     assert (len(page.rows), page.more, json.dumps(page.rows[0])) == (10, True, '["SO-2025-00004"]')
     await reader.close()
+
+
+async def test_a_cancelled_call_ends_at_the_server_and_its_connection_serves_nobody_else(loaded: str):
+    active = (
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'active' AND datname = current_database() "
+        "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    )
+
+    async def until(running: int) -> None:
+        async with asyncio.timeout(20):
+            while (await asyncio.to_thread(run, loaded, active))[0][0] != running:
+                await asyncio.sleep(0.05)
+
+    reader = open_reader(loaded, max_parallel=1)
+    patient = Limits(timeout_s=60, max_rows=10, max_bytes=10_000, max_cell_chars=100)
+    call = asyncio.create_task(reader.fetch(Statement(sql="SELECT pg_sleep(50)", binds={}, reads=None), patient))
+    await until(1)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until(0)
+    page = await reader.fetch(Statement(sql="SELECT 1 AS one", binds={}, reads=None), patient)
+    assert page.rows == [(1,)]
+    await reader.close()
+
+
+async def test_rows_are_limited_to_the_askers_own_by_bound_values(postgres: OperationsService):
+    sql = "SELECT DISTINCT region FROM customers ORDER BY region"
+    partner = Principal(user="joana", groups=frozenset({"partners", "region:Iberia", "region:x') OR ('1'='1"}))
+    own = await postgres.run_select(partner, sql, None)
+    assert [tuple(row.values()) for row in own.rows] == [("Iberia",)]
+    nobody = Principal(user="joana", groups=frozenset({"partners"}))
+    assert (await postgres.run_select(nobody, sql, None)).rows == []
+
+
+async def test_a_long_result_goes_on_where_the_cursor_says(postgres: OperationsService):
+    sql = "SELECT order_id FROM orders ORDER BY order_id"
+    first = await postgres.run_select(STAFF, sql, None)
+    then = await postgres.run_select(STAFF, sql, first.next_cursor)
+    ids = [str(row["order_id"]) for row in (*first.rows, *then.rows)]
+    assert first.truncated
+    assert ids == sorted(set(ids))
+    with pytest.raises(UserFault, match="belongs to another query"):
+        await postgres.run_select(STAFF, f"{sql} DESC", first.next_cursor)
 
 
 async def test_a_database_that_is_away_is_said_to_be_away():

@@ -1,11 +1,16 @@
 """Our errors as the SDK wants them: anticipated ones carry their message to the caller, others stay a crash."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 
 from signalbox.errors import NotFound, SignalboxError
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -15,6 +20,17 @@ def told_to_tools() -> Iterator[None]:
         yield
     except SignalboxError as error:
         raise ToolError(str(error)) from error
+
+
+def told(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """A tool whose anticipated errors are text that a model can act on."""
+
+    @wraps(function)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with told_to_tools():
+            return await function(*args, **kwargs)
+
+    return call
 
 
 @contextmanager
