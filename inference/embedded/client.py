@@ -21,14 +21,15 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from inference.contracts import CallScope
+from inference.embedded.compose.passages import CANNOT_CALCULATE
 from inference.embedded.compose.synthesis import CITATION, synthesise
 from inference.embedded.engine import EmbeddedEngine
+from inference.embedded.intents import calculates
 from inference.embedded.prompt_reader import Prompt, read_prompt
 from inference.embedded.ranking import is_search, is_write
 from inference.embedded.schemas import Offer, offers_of
 from inference.embedded.structured import dumps, fill_schema, is_plan, plan_of, verdict_of
-from inference.embedded.text import STOPWORDS, sentences
-from inference.embedded.text import words as words_of
+from inference.embedded.text import sentences
 from inference.embedded.tokens import count_tokens
 from inference.embedded.toolchoice import Call
 from runs.events import TokenUsage
@@ -151,7 +152,7 @@ class EmbeddedClient(ChatCompletionClient):
         if schema is not None:
             return _Reply(dumps(await self._structured(prompt, schema)))
         if prompt.results:
-            return await self._after_tools(prompt, offers)
+            return await self._after_tools(prompt)
         if prompt.outcomes or prompt.role == "synthesiser":
             return _Reply(synthesise(prompt.outcomes))
         if offers:
@@ -167,10 +168,8 @@ class EmbeddedClient(ChatCompletionClient):
             return verdict_of(schema)
         return await asyncio.to_thread(fill_schema, schema, prompt)
 
-    async def _after_tools(self, prompt: Prompt, offers: Sequence[Offer]) -> _Reply:
-        answer = await self._engine.results.compose(prompt.wish, prompt.results)
-        again = _second_search(prompt, offers) if answer.declined and prompt.rounds == 1 else None
-        return _Reply([_function_call(again)] if again else answer.text)
+    async def _after_tools(self, prompt: Prompt) -> _Reply:
+        return _Reply((await self._engine.results.compose(prompt.wish, prompt.results)).text)
 
     async def _call_tools(self, prompt: Prompt, offers: list[Offer], *, must: bool) -> _Reply:
         found = _found(prompt)
@@ -199,7 +198,7 @@ class EmbeddedClient(ChatCompletionClient):
         if evidence.passages:
             answer = await self._engine.passages.answer(question, evidence)
             return answer.text
-        return CANNOT
+        return f"NO_ANSWER {CANNOT_CALCULATE}" if calculates(prompt.wish) else CANNOT
 
     def _book(self, usage: RequestUsage) -> None:
         self._last = usage
@@ -215,16 +214,6 @@ def _found(prompt: Prompt) -> str:
     """What earlier steps found, as a text that can be sent on: without citations, without refusals."""
     said = [str(item.get("findings") or "").strip() for item in prompt.findings]
     return "\n\n".join(CITATION.sub("", text) for text in said if text and not text.startswith("NO_ANSWER"))
-
-
-def _second_search(prompt: Prompt, offers: Sequence[Offer]) -> Call | None:
-    """The same search once more with the telling words alone, when the first one brought nothing that answers."""
-    words = [word for word in words_of(prompt.wish) if word.lower() not in STOPWORDS]
-    searched = {result.tool for result in prompt.results}
-    for offer in offers:
-        if offer.tool in searched and is_search(offer) and "query" in offer.schema.get("properties", {}):
-            return Call(offer.tool, offer.arguments({"query": " ".join(words)})) if words else None
-    return None
 
 
 def pieces_of(text: str) -> list[str]:

@@ -24,6 +24,13 @@ _SPLIT = re.compile(
     r"|\s*,\s+(?=(?:how (?:many|much|long|often|do|does|is|are)|what(?:'s| is| are| does| do| was| happens))\b)",
     re.IGNORECASE,
 )
+_SPLIT_STATEMENT = re.compile(
+    rf"(?:\s*[,;]\s*|\s+)(?:and|also|then|plus|but)\s+(?:also\s+|then\s+|please\s+)*"
+    rf"(?=(?:please\s+)?(?:{ACTION_VERB}|{_FETCH_VERB})\b)|\s*;\s+",
+    re.IGNORECASE,
+)
+"""A statement is not cut where only a question would go on: "I hold a badge and have a trip planned"."""
+_WISH = re.compile(r"^\W*i(?:'d| would)? (?:want|need|like|wish|plan|hope|have) to\b", re.IGNORECASE)
 _POLITE = re.compile(
     r"^\W*(?:(?:hi|hello|hey|dear \w+|good (?:morning|afternoon|evening)|thanks|thank you|please|kindly|ok(?:ay)?"
     r"|so|and"
@@ -35,6 +42,7 @@ _POLITE = re.compile(
     r"|[\s,]*\b(?:please|thanks(?: in advance| a lot)?|thank you(?: very much)?|thx)\W*$",
     re.IGNORECASE,
 )
+_ASKS_INSIDE = re.compile(r"[:,–—]\s+(?:what|how|who|whom|whose|when|where|why|which)\b", re.IGNORECASE)
 _ASKS = re.compile(rf"\?\s*$|^\W*(?:{_QUESTION_WORD})\b", re.IGNORECASE)
 
 
@@ -65,6 +73,13 @@ _COMPOSES = re.compile(
     r"|(?:turn|convert|put|format|bring) (?:this|these|it|that|your|the following)\b)",
     re.IGNORECASE,
 )
+_CALCULATES = re.compile(
+    r"^\W*(?:please )?(?:calculate|compute|add up|sum up|multiply|divide|subtract|convert)\b"
+    r"|\b(?:add (?:them|these|those) up|multipl(?:y|ied) by|divided by)\b"
+    r"|\d\s?%? of \$?\d|\d\s*(?:[*/×÷^]|\bplus\b|\bminus\b|\btimes\b)\s*\$?\d"
+    r"|\b(?:add|put) .{3,60}\btogether\b|\bwhat is the (?:sum|product) of\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +108,13 @@ def split_intents(message: str, *, limit: int = 6) -> list[Intent]:
     """The intents of a message in order; statements that lead up to a question become its context."""
     intents: list[Intent] = []
     waiting: list[str] = []
-    for sentence in _sentences(message):
-        parts = _SPLIT.split(sentence)
+    listed = _sentences(message)
+    for at, sentence in enumerate(listed):
+        asks = any(_ASKS.search(each) for each in (sentence, clean(sentence)))
+        if not asks and _WISH.match(sentence) and any(_ASKS.search(later) for later in listed[at + 1 :]):
+            waiting.append(clean(sentence))
+            continue
+        parts = (_SPLIT if asks or is_request(sentence) else _SPLIT_STATEMENT).split(sentence)
         if waiting and not key_stems(sentence) and _ASKS.search(sentence):
             # "What should I do?" says nothing alone: it asks about what was said before.
             intents.append(Intent(sentence, " ".join(waiting)))
@@ -102,7 +122,8 @@ def split_intents(message: str, *, limit: int = 6) -> list[Intent]:
             continue
         for part in _rejoined([part for part in parts if key_stems(part)]):
             bare = clean(part)
-            if any(_ASKS.search(each) or is_request(each) for each in (part.strip(), bare)):
+            leads_up = len(parts) > 1 and asks and _ASKS_INSIDE.search(part)
+            if leads_up or any(_ASKS.search(each) or is_request(each) for each in (part.strip(), bare)):
                 intents.append(Intent(bare, " ".join(waiting)))
                 waiting = []
             else:
@@ -171,6 +192,11 @@ def command_stem(text: str) -> str:
 def composes(text: str) -> bool:
     """Whether the words ask for a text to be made up or worked over: "write a poem", "translate this"."""
     return bool(_COMPOSES.search(clean(text)))
+
+
+def calculates(text: str) -> bool:
+    """Whether the words ask for arithmetic on what texts say: "add up the two allowances", "what is 15 % of 240"."""
+    return bool(_CALCULATES.search(clean(text)))
 
 
 def _sentences(message: str) -> list[str]:

@@ -54,7 +54,6 @@ class Prompt:
     findings: tuple[Mapping[str, Any], ...] = ()
     outcomes: tuple[Mapping[str, Any], ...] = ()
     results: tuple[ToolResult, ...] = ()
-    rounds: int = 0
     loose: str = ""
 
     @property
@@ -76,7 +75,7 @@ def read_prompt(messages: Sequence[LLMMessage]) -> Prompt:
                 loose.append(Turn("user", text.strip()))
         elif isinstance(message, AssistantMessage) and isinstance(message.content, str):
             loose.append(Turn("assistant", message.content))
-    results, rounds = _results(messages)
+    results = _results(messages)
     asked = [turn.text for turn in loose if turn.role == "user"]
     return Prompt(
         role=_plain(sections.get("role", "")).lower(),
@@ -88,7 +87,6 @@ def read_prompt(messages: Sequence[LLMMessage]) -> Prompt:
         findings=_objects(sections.get("findings", "")),
         outcomes=_objects(sections.get("outcomes", "")),
         results=results,
-        rounds=rounds,
         loose="" if "question" in sections or not asked else asked[-1],
     )
 
@@ -171,19 +169,17 @@ def _said(item: Mapping[str, Any]) -> str:
     return str(item.get("text") or item.get("content") or "")
 
 
-def _results(messages: Sequence[LLMMessage]) -> tuple[tuple[ToolResult, ...], int]:
+def _results(messages: Sequence[LLMMessage]) -> tuple[ToolResult, ...]:
     """Results since the last thing a user said, with the arguments of the calls that they answer."""
     calls: dict[str, FunctionCall] = {}
     results: list[ToolResult] = []
-    rounds = 0
     for message in messages:
         if isinstance(message, AssistantMessage) and isinstance(message.content, list):
             calls.update({call.id: call for call in message.content})
         elif isinstance(message, FunctionExecutionResultMessage):
-            rounds += 1
             for result in message.content:
                 call = calls.get(result.call_id)
                 arguments = parse_object(call.arguments) if call else None
                 data = parse_object(result.content)
                 results.append(ToolResult(result.name, arguments or {}, result.content, bool(result.is_error), data))
-    return tuple(results), rounds
+    return tuple(results)

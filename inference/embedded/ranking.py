@@ -38,6 +38,8 @@ _COVERS = 0.34
 """Share of the question that such a variant must know, unless it has a place for a name that stands in it."""
 _FITS_A_RULE = 0.95
 """The same for a question that asks what must or may be: figures answer it by accident only."""
+_FITS_UNTOLD = 0.5
+"""What a tool must reach that lists things and is told nothing: only words about the list itself do."""
 _FITS_UNSHOWN = 0.3
 """The same for a variant that gives no examples of what to ask."""
 _STRANGER = 0.15
@@ -142,6 +144,8 @@ def fits(best: Ranked, asked: str) -> bool:
         return best.score >= line and (best.covered >= covers or best.score >= _FITS_UNKNOWN)
     if best.offer.variant:
         return best.score >= _FITS_UNSHOWN
+    if not (best.filled.named or is_search(best.offer) or is_write(best.offer)):
+        return best.score >= _FITS_UNTOLD
     return best.score >= _NO_FIT and (is_search(best.offer) or is_write(best.offer) or best.covered > 0)
 
 

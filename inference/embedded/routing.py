@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from inference.embedded.arguments.values import IDENTIFIER
 from inference.embedded.followups import intents_of, rewrite
 from inference.embedded.intents import Intent, asks_for_rule, composes, wants_action
+from inference.embedded.joining import Route, Routing, joined
 from inference.embedded.prompt_reader import Prompt
 from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.smalltalk import small_talk
@@ -66,11 +66,6 @@ _ASKS_RULE = re.compile(
     re.IGNORECASE,
 )
 _ASKS_HOW = re.compile(r"^\W*(?:how|where|when|why|what) (?:do|can|should|to|does|must|would)\b", re.IGNORECASE)
-_USES_FINDING = re.compile(
-    r"\b(it|that|this|them|those|these|the (?:result|results|answer|findings?|summary|number|numbers|list|figures?"
-    r"|outcome))\b",
-    re.IGNORECASE,
-)
 _ASKS_WHY = re.compile(
     r"^\W*(?:why|may|should|must|explain|how often (?:is|are|do|must|should)|what counts"
     r"|what(?:'s|’s| is| are) (?:our|the|my) (?:maximum |minimum |usual )?(?:rules?|polic(?:y|ies)|warranty|guarantee"
@@ -90,25 +85,10 @@ _PEOPLE = frozenset({"person", "peopl", "colleagu", "directori", "staff", "conta
 _MARGIN = 0.1
 _MARGIN_OF_DOUBT = 0.45
 """How far the figures may be ahead of the documents, or behind, before one of them alone is asked."""
+_CLOSE = 0.2
+"""How little behind the best another may be to be asked about a part though it has another part to itself."""
 _SURE = 0.75
 """A likeness with a specialist's own example that leaves no doubt."""
-
-
-@dataclass(frozen=True)
-class Route:
-    """One part of the message and the specialists for it, best first."""
-
-    task: str
-    specialists: tuple[str, ...]
-    is_action: bool = False
-
-
-@dataclass(frozen=True)
-class Routing:
-    """The routes of a message, or the reply that needs none."""
-
-    routes: tuple[Route, ...] = ()
-    reply: str = ""
 
 
 class Router:
@@ -127,11 +107,14 @@ class Router:
             return Routing(reply=reply or "What would you like to know?")
         if not profiles:
             return Routing(reply="No specialist is available for this at the moment.")
-        intents = intents_of(rewrite(message, prompt.history, prompt.now))
+        whole = rewrite(message, prompt.history, prompt.now)
+        intents = intents_of(whole)
         texts = [clip(intent.whole, 600) for intent in intents]
         samples = [sample for profile in profiles for sample in profile.samples]
         vectors = await self._vectors.embed([*texts, *samples])
-        return await asyncio.to_thread(_routes, intents, profiles, vectors)
+        routes = await asyncio.to_thread(_routes, intents, profiles, vectors)
+        readers = frozenset(profile.name for profile in profiles if profile.reads > 0.5)
+        return Routing(tuple(joined(routes, whole, readers)))
 
 
 class _Profile:
@@ -154,45 +137,53 @@ class _Profile:
         self.acts, self.counts, self.reads, self.texts = (count / whole for count in counts)
 
 
-def _routes(intents: list[Intent], profiles: list[_Profile], vectors: Vectors) -> Routing:
+def _routes(intents: list[Intent], profiles: list[_Profile], vectors: Vectors) -> list[Route]:
     asked, held = vectors[: len(intents)], vectors[len(intents) :]
     rarity = Rarity([set(profile.words) for profile in profiles])
     routes: list[Route] = []
     for intent, vector in zip(intents, asked, strict=True):
         scores, likeness = _scores(intent, vector, held, profiles, rarity)
         action = wants_action(intent.text) and not composes(intent.text)
-        names = _chosen(intent, profiles, scores, likeness, action=action)
-        routes.append(Route(intent.whole, names, action))
-    return Routing(tuple(_joined(_without_doubles(routes))))
+        names, close = _chosen(intent, profiles, scores, likeness, action=action)
+        routes.append(Route(intent.whole, names, action, close))
+    return routes
 
 
 def _chosen(
     intent: Intent, profiles: Sequence[_Profile], scores: Vectors, likeness: Vectors, *, action: bool
-) -> tuple[str, ...]:
-    """The best specialist; with it those that may know as well: who has nothing to say about it declines."""
-    order = [int(at) for at in np.argsort(-scores, kind="stable")]
+) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The best specialist with those that may know as well (who has nothing to say declines), and the close ones."""
+    order = _in_order(intent, profiles, scores)
     best = profiles[order[0]]
     sole = None if action or composes(intent.text) else _sole(intent, profiles)
-    if sole is not None:
-        return (sole.name,)
-    names = [best.name]
-    if action or composes(intent.text) or best.texts > 0.5:
-        return tuple(names)
+    if sole is not None or action or composes(intent.text) or best.texts > 0.5:
+        return ((sole or best).name,), frozenset()
     if best.counts > 0.5 and _ASKS_WHY.search(intent.text):
         readers = [profile for profile in profiles if profile.reads > 0.5 and profile.up]
         if readers:
-            return (max(readers, key=lambda profile: float(scores[profiles.index(profile)])).name,)
+            return (max(readers, key=lambda profile: float(scores[profiles.index(profile)])).name,), frozenset()
     sure = best.counts > 0.5 and likeness[order[0]] >= _SURE and not _ASKS_RULE.search(intent.text)
     shapes = _shapes(intent.whole)
+    behind: dict[str, float] = {}
     for at in order[1:]:
         other = profiles[at]
         if shapes and other.id_shapes and not shapes & other.id_shapes:
             continue  # it keeps other records
         if other.texts > 0.5 or not other.up or (best.counts > 0.5 and _ASKS_PERSON.search(intent.text)):
             continue
-        if float(scores[order[0]] - scores[at]) < _margin(intent, best, other, sure=sure):
-            names.append(other.name)
-    return tuple(names[:3])
+        distance = float(scores[order[0]] - scores[at])
+        if distance < _margin(intent, best, other, sure=sure):
+            behind[other.name] = distance
+    close = frozenset(name for name, distance in behind.items() if distance < _CLOSE)
+    return (best.name, *behind)[:3], close
+
+
+def _in_order(intent: Intent, profiles: Sequence[_Profile], scores: Vectors) -> list[int]:
+    """Best first; who works on texts comes last for a question, however like its words are."""
+    order = [int(at) for at in np.argsort(-scores, kind="stable")]
+    if composes(intent.text):
+        return order
+    return sorted(order, key=lambda at: profiles[at].texts > 0.5)
 
 
 def _sole(intent: Intent, profiles: Sequence[_Profile]) -> _Profile | None:
@@ -256,38 +247,6 @@ def _scores(
         kind += (1.0 if composing else -0.35) * profile.texts
         scores[index] = meaning + 0.3 * words + kind - (0.0 if profile.up else 0.3)
     return scores, likeness
-
-
-def _without_doubles(routes: list[Route]) -> list[Route]:
-    """Who has a part of the message to itself is not asked about another's part as well."""
-    first = [route.specialists[0] for route in routes if not route.is_action]
-    if len(set(first)) < 2:
-        return routes
-    return [
-        Route(
-            route.task,
-            (route.specialists[0], *(each for each in route.specialists[1:] if each not in first)),
-            route.is_action,
-        )
-        for route in routes
-    ]
-
-
-def _joined(routes: list[Route]) -> list[Route]:
-    """Neighbouring questions for the same specialists become one task; actions stay apart."""
-    joined: list[Route] = []
-    for route in routes:
-        last = joined[-1] if joined else None
-        if last and not route.is_action and not last.is_action and last.specialists == route.specialists:
-            joined[-1] = Route(f"{last.task} {route.task}", last.specialists)
-        else:
-            joined.append(route)
-    return joined
-
-
-def uses_findings(route: Route) -> bool:
-    """Whether an action speaks of something that an earlier part must find out first."""
-    return route.is_action and bool(_USES_FINDING.search(route.task))
 
 
 def _tool_text(tool: Any) -> str:

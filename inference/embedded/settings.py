@@ -12,10 +12,10 @@ class EmbeddedSettings(BaseModel):
         default=20_000, ge=0, description="Embeddings kept in memory, oldest use out first."
     )
     max_embedded_units: int = Field(
-        default=18, ge=4, description="Sentences of one call that are embedded, best first."
+        default=32, ge=4, description="Sentences of one call that are embedded, best first."
     )
-    max_points: int = Field(default=5, ge=1, description="Sentences or points of one answer.")
-    max_list_chars: int = Field(default=1800, ge=100, description="Longest list that is kept whole in an answer.")
+    max_answer_words: int = Field(default=200, ge=20, description="Words quoted in one answer, all parts together.")
+    max_list_words: int = Field(default=200, ge=20, description="Longest list of steps that is kept whole.")
     max_table_rows: int = Field(default=10, ge=1, description="Rows of a result shown as a table.")
     max_parallel_calls: int = Field(default=4, ge=1, description="Tool calls of one reply.")
     max_evidence_chars: int = Field(default=60_000, ge=1000, description="Evidence read in one call; the rest is left.")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference.embedded.arguments.filler import Words, fill
+from inference.embedded.joining import Routing, uses_findings
 from inference.embedded.prompt_reader import Prompt
-from inference.embedded.routing import Routing, uses_findings
 from inference.embedded.schemas import Schema, resolve
 
 _RELEASE = ("release", "pass", "allow", "approve", "ok", "accept", "safe", "permit")

@@ -17,6 +17,8 @@ from knowledge.embed.passages import PassageText, PassageVectors, pack
 from signalbox.errors import BudgetSpent
 
 _INTERACTIVE_TEXTS = 4
+_SENTENCES = 6
+"""Sentences of a batch: they differ in length, and what is padded costs as much as what is read."""
 
 
 class MiniLMEmbedder:
@@ -90,8 +92,8 @@ class MiniLMEmbedder:
         # Equal lengths share a batch, so that little is padded; a batch a call, so that a cancelled caller stops soon.
         order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
-        for start in range(0, len(order), self._batch):
-            picked = order[start : start + self._batch]
+        for start in range(0, len(order), _SENTENCES):
+            picked = order[start : start + _SENTENCES]
             work = partial(self._encode, [texts[index] for index in picked])
             vectors[picked] = await loop.run_in_executor(self._bulk, work)
         return vectors

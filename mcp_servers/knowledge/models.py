@@ -30,6 +30,7 @@ class Evidence(_Model):
     text: str
     modified: str | None = Field(default=None, description="Date of the document.")
     score: float = Field(default=0.0, ge=0, le=1)
+    likeness: float | None = Field(default=None, description="How near question and passage are in meaning (cosine).")
 
 
 class SearchFilters(_Model):
@@ -139,7 +140,9 @@ class Health(_Model):
 
 def evidence_of_hits(hits: Iterable[Hit]) -> list[Evidence]:
     """Search hits as evidence."""
-    return [_evidence(hit.chunk, hit.document, hit.score) for hit in hits]
+    return [
+        _evidence(hit.chunk, hit.document, hit.score).model_copy(update={"likeness": _likeness(hit)}) for hit in hits
+    ]
 
 
 def evidence_of_passages(passages: Iterable[Candidate]) -> list[Evidence]:
@@ -175,6 +178,11 @@ def link(document_id: str, chunk_id: str = "") -> str:
 def modified_of(document: StoredDocument) -> str | None:
     """The document's ISO date, where known."""
     return document.modified.date().isoformat() if document.modified else None
+
+
+def _likeness(hit: Hit) -> float | None:
+    dense = hit.signals.get("dense", 0.0)
+    return round(dense, 4) if dense else None
 
 
 def _evidence(chunk: Chunk, document: StoredDocument, score: float) -> Evidence:

@@ -18,24 +18,21 @@ class Passage:
     document: str = ""
     modified: str = ""
     score: float = 0.0
+    likeness: float | None = None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All passages of a call, best first, and how well the search itself thinks that they fit."""
+    """All passages of a call, best first."""
 
     passages: tuple[Passage, ...]
-    answerable: float | None = None
 
 
 def gather(results: Iterable[ToolResult], *, max_chars: int) -> Evidence:
     """The passages of all results that hold any, without repeats, bounded in characters."""
     passages: dict[str, Passage] = {}
-    answerable: list[float] = []
     for result in results:
         data = result.data or {}
-        if isinstance(data.get("answerable"), int | float):
-            answerable.append(float(data["answerable"]))
         items = data.get("evidence")
         for item in items if isinstance(items, list) else [_as_item(result)]:
             if isinstance(item, Mapping) and str(item.get("text", "")).strip():
@@ -47,7 +44,7 @@ def gather(results: Iterable[ToolResult], *, max_chars: int) -> Evidence:
         if max_chars < 0 and kept:
             break
         kept.append(passage)
-    return Evidence(tuple(kept), max(answerable) if answerable else None)
+    return Evidence(tuple(kept))
 
 
 def _as_item(result: ToolResult) -> Mapping[str, Any]:
@@ -57,7 +54,7 @@ def _as_item(result: ToolResult) -> Mapping[str, Any]:
 def _passage(item: Mapping[str, Any]) -> Passage:
     text = str(item["text"])
     heading = item.get("heading") or ""
-    score = item.get("score")
+    score, likeness = item.get("score"), item.get("likeness")
     return Passage(
         ref=str(item.get("ref") or str(item.get("chunk_id", ""))[:8] or reference_of(text)),
         text=text,
@@ -66,4 +63,5 @@ def _passage(item: Mapping[str, Any]) -> Passage:
         document=str(item.get("document") or ""),
         modified=str(item.get("modified") or "")[:10],
         score=float(score) if isinstance(score, int | float) else 0.0,
+        likeness=float(likeness) if isinstance(likeness, int | float) else None,
     )

@@ -8,6 +8,7 @@ from typing import Literal
 from inference.embedded.compose.evidence import Passage
 from inference.embedded.compose.units import ITEM
 
+_LEADING = 3
 PointKind = Literal["sentence", "item", "row", "code", "list"]
 
 
@@ -22,16 +23,25 @@ class Point:
     kind: PointKind = "sentence"
 
 
-def render(points: Sequence[Point], passages: Sequence[Passage]) -> str:
-    """The text of the answer; repeats are dropped, neighbouring sentences merged."""
-    said: set[str] = set()
-    parts: list[str] = []
+def render(points: Sequence[Point], passages: Sequence[Passage], said: set[str] | None = None) -> str:
+    """The text of the answer; neighbouring sentences are merged, and what is in `said` already is not repeated.
+
+    The best points are paragraphs; the rest follows as a list, for it is there to be looked through.
+    """
+    said = set() if said is None else said
+    leading: list[str] = []
+    further: list[str] = []
     for point in _merged(points):
         texts = [text for text in point.texts if _key(text) not in said]
         said.update(map(_key, point.texts))
-        if texts and any(re.search(r"\w", text) for text in texts):
-            parts.append(_write(point, texts, f"[#{passages[point.passage].ref}]"))
-    return "\n\n".join(parts)
+        if not texts or not any(re.search(r"\w", text) for text in texts):
+            continue
+        written = _write(point, texts, f"[#{passages[point.passage].ref}]")
+        if len(leading) < _LEADING or point.kind in ("list", "code"):
+            leading.append(written)
+        else:
+            further.append(written if point.kind == "row" else _bulleted(written))
+    return "\n\n".join([*leading, *(["\n".join(["Also found:", *further])] if further else [])])
 
 
 def _write(point: Point, texts: Sequence[str], citation: str) -> str:

@@ -40,10 +40,11 @@ class Lexical:
 
 @dataclass(frozen=True)
 class Scores:
-    """For each unit its score among the others, and how well it fits whatever the others are."""
+    """For each unit its score among the others, how well it fits whatever the others are, and its meaning alone."""
 
     total: Table
     fit: Table
+    meaning: Table
 
 
 def lexical_scores(question: str, units: Sequence[Unit], passages: Sequence[Passage]) -> Lexical:
@@ -81,7 +82,8 @@ def combine(lexical: Lexical, question: Vectors, chosen: Sequence[int], units: V
     table[list(chosen), 1] = windows @ question
     left_out = np.ones(len(table), dtype=bool)
     left_out[list(chosen)] = False
-    return Scores(np.where(left_out, -9.0, table @ WEIGHTS), np.where(left_out, -9.0, table @ CERTAIN))
+    total, fit = (np.where(left_out, -9.0, table @ weights) for weights in (WEIGHTS, CERTAIN))
+    return Scores(total, fit, table[:, 0])
 
 
 def _neighbours(units: Sequence[Unit], held: Sequence[Sequence[str]]) -> list[set[str]]:

@@ -1,4 +1,4 @@
-"""Which units an answer shows: the best, with the rest of the list, step sequence or introduction they belong to."""
+"""Which units an answer shows: the best that fit in a number of words, with what they need to be understood."""
 
 import re
 from collections.abc import Sequence
@@ -10,42 +10,55 @@ from inference.embedded.compose.render import Point
 from inference.embedded.compose.scoring import Scores
 from inference.embedded.compose.units import Unit
 
-_WORTH = 0.7
-_ASIDE_LIST_CHARS = 450
+_WORTH = 0.65
+_COST_OF_A_WORD = 0.005
+"""What a unit loses for its length: of two that fit alike the shorter one leaves room for a third."""
 _ASIDE_SENTENCE_CHARS = 220
 _MOST_AFTER = 2
+_SHORT_LIST_WORDS = 35
 _POINTS_BACK = re.compile(
     r"\W*(?:they|it|this|these|those|that|he|she|such|otherwise|however|then|after that|in (?:this|that) case)\b", re.I
 )
 
 
-def select(question: str, units: Sequence[Unit], scores: Scores, *, limit: int, max_list_chars: int) -> list[Point]:
-    """At most `limit` points, best first."""
-    order = np.argsort(-scores.total, kind="stable")
-    worth = _WORTH * max(float(scores.total[order[0]]), 0.0)
+def select(question: str, units: Sequence[Unit], scores: Scores, *, max_words: int, max_list_words: int) -> list[Point]:
+    """Points of at most `max_words` words, best first; the first one is shown however long it is.
+
+    A question for steps gets the best list or sequence whole, up to `max_list_words`.
+    """
+    lengths = np.array([words_in(unit.text) for unit in units])
+    order = np.argsort(-(scores.total - _COST_OF_A_WORD * lengths), kind="stable")
+    worth = _WORTH * max(float(scores.total.max()), 0.0)
     steps = "steps" in answer_types(question)
     points: list[Point] = []
     shown: set[int] = set()
+    left = max_words
     for index in map(int, order):
-        if len(points) == limit or scores.total[index] < worth:
+        if left <= 0:
             break
-        if index in shown:
+        if index in shown or scores.total[index] < worth:
             continue
-        room = max_list_chars if steps and not points else _ASIDE_LIST_CHARS
-        point = _point(index, units, room)
-        if point is None or (point.kind == "list" and shown.issuperset(point.members[1:])):
+        point = _fitting(index, units, left, max_list_words if steps and not points else _SHORT_LIST_WORDS)
+        if point is None or (points and _size(point.members, units) > left) or shown.issuperset(point.members):
             continue
+        left -= _size([member for member in point.members if member not in shown], units)
         shown.update(point.members)
         shown.update(i for i, unit in enumerate(units) if unit.passage == point.passage and unit.text == point.lead)
         points.append(point)
     return points
 
 
-def _point(index: int, units: Sequence[Unit], room: int) -> Point | None:
+def words_in(text: str) -> int:
+    """Words as they are counted for the length of an answer."""
+    return len(text.split())
+
+
+def _fitting(index: int, units: Sequence[Unit], left: int, room: int) -> Point | None:
+    """The unit with what belongs to it where that fits, else alone."""
     unit = units[index]
     if unit.kind == "sentence" and unit.text.rstrip(" *_").endswith(":"):
         below = _block_after(index, units)
-        if not below or _size(below, units) > room:
+        if not below or _size(below, units) > max(room, min(left, _SHORT_LIST_WORDS)):
             return None
         return Point(unit.passage, (index, *below), "", tuple(units[i].text for i in (index, *below)), "list")
     if unit.kind == "item":
@@ -54,6 +67,8 @@ def _point(index: int, units: Sequence[Unit], room: int) -> Point | None:
             return Point(unit.passage, tuple(members), unit.lead, tuple(units[i].text for i in members), "list")
         return Point(unit.passage, (index,), unit.lead, (unit.text,), "item")
     members = _with_references(index, units) if unit.kind == "sentence" else (index,)
+    if _size(members, units) > left:
+        members = (index,)
     return Point(unit.passage, members, "", tuple(units[i].text for i in members), unit.kind)
 
 
@@ -87,4 +102,4 @@ def _block_after(index: int, units: Sequence[Unit]) -> list[int]:
 
 
 def _size(members: Sequence[int], units: Sequence[Unit]) -> int:
-    return sum(len(units[i].text) for i in members)
+    return sum(words_in(units[i].text) for i in members)

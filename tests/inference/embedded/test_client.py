@@ -104,7 +104,7 @@ async def test_a_search_gets_the_clean_question_and_nothing_that_was_not_said(cl
     result = await client.create(messages, tools=[SEARCH, TICKET])
     assert isinstance(result.content, list)
     assert [(call.name, json.loads(call.arguments)) for call in result.content] == [
-        ("papers__search", {"query": "where visitors may park since last month?", "limit": 8})
+        ("papers__search", {"query": "where visitors may park since last month?", "limit": 12})
     ]
 
 
@@ -171,16 +171,18 @@ async def test_documents_that_differ_are_shown_with_their_dates(client: Embedded
     )
 
 
-async def test_evidence_that_does_not_answer_is_searched_once_more_and_then_declined(client: EmbeddedClient) -> None:
-    found = {**evidence("Bicycles stand in the hall."), "answerable": 0.1}
+async def test_evidence_that_does_not_answer_is_declined_with_what_came_closest(client: EmbeddedClient) -> None:
     messages = prompt(task="Who pays the broken window of a rented car?")
-    again = await client.create(with_result(messages, "papers__search", found), tools=[SEARCH])
-    assert isinstance(again.content, list)
-    assert [json.loads(call.arguments) for call in again.content] == [{"query": "pays broken window rented car"}]
-    twice = with_result(with_result(messages, "papers__search", found), "papers__search", found)
-    result = await client.create(twice, tools=[SEARCH])
-    assert result.content == (
-        "NO_ANSWER The documents and data found do not say: Who pays the broken window of a rented car."
+    texts = ("Bicycles stand in the hall.", "The canteen opens at noon.")
+    refused = "NO_ANSWER The documents and data found do not say: Who pays the broken window of a rented car."
+    far = await client.create(with_result(messages, "papers__search", evidence(*texts)), tools=[SEARCH])
+    assert far.content == refused
+    near = await client.create(with_result(messages, "papers__search", evidence(*texts, likeness=0.5)), tools=[SEARCH])
+    assert near.content == (
+        f"{refused}\n\n"
+        "Closest, but not certain to answer it:\n"
+        "- Bicycles stand in the hall. [#00000001]\n"
+        "- The canteen opens at noon. [#00000002]"
     )
 
 
