@@ -147,6 +147,10 @@ retrieval_audit = Table(
     Column("denied", JSON, nullable=False),
     Column("answerable", Float, nullable=False),
     Column("duration_ms", Float, nullable=False),
+    # Records of before the chain have no hash.
+    Column("event", String(20), nullable=False, server_default="retrieval"),  # retrieval | pruned
+    Column("prev", String(64), nullable=False, server_default=""),
+    Column("hash", String(64), nullable=False, server_default=""),
     Index("knowledge_retrieval_audit_run", "run_id"),
     Index("knowledge_retrieval_audit_at", "at"),
 )

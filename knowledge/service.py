@@ -18,6 +18,7 @@ from knowledge.index.lexical_sqlite import SqliteLexicalIndex
 from knowledge.index.rebuild import IndexBuilder
 from knowledge.retrieve.audit import AuditEntry, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate
+from knowledge.retrieve.chain import ChainCheck
 from knowledge.retrieve.reader import Reader, SourceSummary, Window
 from knowledge.retrieve.rerank import HttpReranker
 from knowledge.retrieve.retriever import Found, Indexing, Retriever, Search
@@ -33,14 +34,19 @@ from signalbox.identity import Principal
 _log = structlog.get_logger(__name__)
 
 
+def record_url(settings: RetrievalSettings, data_dir: Path) -> str:
+    """The address of the record's database."""
+    given = settings.database_url.get_secret_value() if settings.database_url else ""
+    return given or sqlite_url(data_dir / "knowledge" / "record.db")
+
+
 class KnowledgeService:
     """Built from settings; opens what it needs when it is first needed. Close it: the index is locked until then."""
 
     def __init__(self, settings: RetrievalSettings, data_dir: Path, embedder: ServiceEmbedder | None = None) -> None:
         folder = data_dir / "knowledge"
         self._settings = settings
-        url = settings.database_url.get_secret_value() if settings.database_url else ""
-        self._database = Database(open_engine(url or sqlite_url(folder / "record.db")))
+        self._database = Database(open_engine(record_url(settings, data_dir)))
         self._embedder = embedder or open_embedder(settings.embedding, data_dir)
         self._cache = VectorCache(self._database, self._embedder)
         self._dense = DenseIndex(folder / "chroma", settings.chroma)
@@ -79,6 +85,7 @@ class KnowledgeService:
         """Claim the index, make missing tables, begin to warm up."""
         self.claim()
         await self._store.create()
+        await self._audit.create()
         self._started.set()
         self._upkeep = asyncio.create_task(self._keep_up(), name="knowledge-upkeep")
 
@@ -140,9 +147,9 @@ class KnowledgeService:
         return await self._reader.sources(principal)
 
     async def documents(
-        self, principal: Principal, source: str = "", *, limit: int = 100, after: str = ""
+        self, principal: Principal, source: str = "", *, limit: int = 100, after: tuple[str, str] = ("", "")
     ) -> list[StoredDocument]:
-        """Documents by path."""
+        """Documents by path and id, those after `after`; two sources may have documents of one path."""
         await self._started.wait()
         return await self._reader.documents(principal, source, limit, after)
 
@@ -150,6 +157,11 @@ class KnowledgeService:
         """The retrievals of one run."""
         await self._started.wait()
         return await self._audit.of_run(run_id)
+
+    async def verify_audit(self) -> ChainCheck:
+        """Prove that nothing in the record of retrievals was altered, removed or slipped in."""
+        await self._started.wait()
+        return await self._audit.verify()
 
     async def check(self, *, self_queries: int | None = None) -> IntegrityReport:
         """Compare the indexes with the record and mend them."""

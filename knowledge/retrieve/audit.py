@@ -1,4 +1,4 @@
-"""What was asked, found, shown and refused: one row for each retrieval, without the words of anyone."""
+"""What was asked, found, shown and refused: one record for each retrieval, in a chain, without the words of anyone."""
 
 import hashlib
 import json
@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from knowledge.retrieve.chain import PRUNED, ChainCheck, add_columns, digest_of, head_of, verify
 from knowledge.schema import retrieval_audit
 from knowledge.store.database import Database
 
@@ -50,30 +52,35 @@ class AuditEntry:
 
 
 class RetrievalAudit:
-    """Writes and finds audit rows."""
+    """Writes, finds and proves audit records."""
 
     def __init__(self, database: Database, *, keep_days: int) -> None:
         self._database = database
         self._keep_s = keep_days * _DAY_S
 
+    async def create(self) -> None:
+        """Make the table, or what a table of an earlier version lacks."""
+        async with self._database.write() as connection:
+            await connection.run_sync(lambda sync: retrieval_audit.create(sync, checkfirst=True))
+            await connection.run_sync(add_columns)
+
     async def write(self, retrieval: Retrieval) -> None:
         """Keep one retrieval."""
         best = sorted(retrieval.candidates.items(), key=lambda pair: -pair[1])[:_KEPT_CANDIDATES]
-        values = {
-            "at": time.time(),
+        facts = {
             "run_id": retrieval.run_id,
             "tenant": retrieval.tenant,
             "query_sha256": digest(retrieval.queries),
             "subjects_sha256": digest(sorted(retrieval.subjects)),
             "index_version": retrieval.index_version,
-            "candidates": [[name, round(score, 4)] for name, score in best],
+            "candidates": [[name, round(float(score), 4)] for name, score in best],
             "returned": list(retrieval.returned),
             "denied": list(retrieval.denied),
-            "answerable": retrieval.answerable,
-            "duration_ms": retrieval.duration_ms,
+            "answerable": float(retrieval.answerable),
+            "duration_ms": float(retrieval.duration_ms),
         }
         async with self._database.write() as connection:
-            await connection.execute(insert(retrieval_audit).values(values))
+            await _append(connection, "retrieval", facts)
 
     async def of_run(self, run_id: str) -> list[AuditEntry]:
         """The retrievals of one run, in order."""
@@ -82,10 +89,37 @@ class RetrievalAudit:
             rows = (await connection.execute(query)).mappings().all()
         return [AuditEntry(**{name: row[name] for name in AuditEntry.__dataclass_fields__}) for row in rows]
 
+    async def verify(self) -> ChainCheck:
+        """Prove that nothing was altered, removed or slipped in."""
+        async with self._database.read() as connection:
+            return await verify(connection)
+
     async def prune(self) -> None:
-        """Drop what is older than the configured days."""
+        """Drop what is older than the configured days, and say in the chain where it goes on."""
+        table = retrieval_audit.c
+        kept = select(func.min(table.id)).where(table.at >= time.time() - self._keep_s)
         async with self._database.write() as connection:
-            await connection.execute(delete(retrieval_audit).where(retrieval_audit.c.at < time.time() - self._keep_s))
+            first = (await connection.execute(kept)).scalar()
+            old = (table.id < first) if first is not None else (table.at < time.time() - self._keep_s)
+            last = select(table.hash).where(old).order_by(table.id.desc()).limit(1)
+            head = (await connection.execute(last)).scalar()
+            if head is None:
+                return
+            count = (await connection.execute(select(func.count()).where(old))).scalar_one()
+            await _append(connection, PRUNED, _pruned(int(count), head))
+            await connection.execute(delete(retrieval_audit).where(old))
+
+
+async def _append(connection: AsyncConnection, event: str, facts: dict[str, Any]) -> None:
+    record = {"at": time.time(), "event": event, **facts, "prev": await head_of(connection)}
+    await connection.execute(insert(retrieval_audit).values({**record, "hash": digest_of(record)}))
+
+
+def _pruned(count: int, head: str) -> dict[str, Any]:
+    """A record that tells how many were dropped and the hash of the last of them."""
+    nothing = {"run_id": "", "tenant": "", "query_sha256": "", "subjects_sha256": "", "index_version": ""}
+    numbers = {"answerable": 0.0, "duration_ms": 0.0}
+    return {**nothing, **numbers, "candidates": [["dropped", float(count)]], "returned": [head], "denied": []}
 
 
 def digest(parts: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, literal, select, union_all
+from sqlalchemy import func, literal, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.contracts import Chunk, StoredDocument
@@ -132,14 +132,17 @@ class Reader:
             for name in dict.fromkeys(r[0] for r in rows)
         ]
 
-    async def documents(self, principal: Principal, source: str, limit: int, after: str = "") -> list[StoredDocument]:
-        """Documents of a source by path, those after `after`; an empty source name means all."""
+    async def documents(
+        self, principal: Principal, source: str, limit: int, after: tuple[str, str] = ("", "")
+    ) -> list[StoredDocument]:
+        """Documents of a source by path and id, those after `after`; an empty source name means all."""
         async with self._database.read() as connection:
             sets = await self._sets(connection, principal)
             query = (
                 select(document.c.aclset, document.c.record)
-                .where(document.c.aclset.in_(sets), document.c.state == "indexed", document.c.document > after)
-                .order_by(document.c.document)
+                .where(document.c.aclset.in_(sets), document.c.state == "indexed")
+                .where(tuple_(document.c.document, document.c.document_id) > tuple_(*map(literal, after)))
+                .order_by(document.c.document, document.c.document_id)
                 .limit(limit)
             )
             if source:

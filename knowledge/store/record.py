@@ -87,6 +87,12 @@ class KnowledgeStore:
             for row in rows
         }
 
+    async def ids_of(self, tenant: str, source: str) -> list[str]:
+        """Ids of a tenant's documents of a source."""
+        query = select(t.document.c.document_id).where(t.document.c.tenant == tenant, t.document.c.source == source)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
     async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
         """Keep a document and its passages in place of what was there under its id; it becomes searchable."""
         self._check(document, chunks, text)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any
 
+from knowledge.contracts import StoredDocument
 from signalbox.errors import UserFault
 
 
@@ -27,6 +28,17 @@ def decode_cursor(cursor: str, question: Any) -> Any:
     if digest != _digest(question):
         raise UserFault("The cursor belongs to another search.", hint="Leave it out to start anew.", param="cursor")
     return position
+
+
+def name_of(document: StoredDocument) -> str:
+    """The position of a document in a list by path and id."""
+    return f"{document.document_id}/{document.document}"
+
+
+def place_of(position: Any) -> tuple[str, str]:
+    """Path and id of a `name_of`."""
+    document_id, _, path = str(position).partition("/")
+    return path, document_id
 
 
 def _digest(question: Any) -> str:

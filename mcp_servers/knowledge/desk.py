@@ -50,9 +50,13 @@ class IngestDesk:
             pipeline = IngestPipeline(self._service.store, parser, self._settings)
             await IngestSchedule(pipeline, self._settings.sources).run_forever()
 
-    async def remove_source(self, name: str) -> int:
+    async def documents_of(self, name: str, *, tenant: str) -> list[str]:
+        """Ids of the documents of a tenant's source; another tenant's is not there."""
+        return await self._service.store.ids_of(tenant, name)
+
+    async def remove_source(self, name: str, *, tenant: str) -> int:
         """Forget every document of a source; how many there were."""
-        documents = await self._service.store.known(name)
-        for document in documents.values():
-            await self._service.store.remove(document.document_id)
+        documents = await self.documents_of(name, tenant=tenant)
+        for document_id in documents:
+            await self._service.store.remove(document_id)
         return len(documents)

@@ -9,7 +9,7 @@ from mcp.types import INVALID_PARAMS, ListResourcesResult, Resource
 
 from knowledge.service import KnowledgeService
 from mcp_servers.hosting import Caller
-from mcp_servers.knowledge.cursor import decode_cursor, encode_cursor
+from mcp_servers.knowledge.cursor import decode_cursor, encode_cursor, name_of, place_of
 from signalbox.errors import NotAuthenticated, SignalboxError
 
 _PAGE = 100
@@ -35,7 +35,7 @@ class DocumentListing:
 
     async def _page(self, context: Context, cursor: str) -> ListResourcesResult:
         principal = self._caller.chain(context).principal
-        after = str(decode_cursor(cursor, "resources")) if cursor else ""
+        after = place_of(decode_cursor(cursor, "resources")) if cursor else ("", "")
         found = await self._service.documents(principal, limit=_PAGE + 1, after=after)
         resources = [
             Resource(
@@ -47,5 +47,5 @@ class DocumentListing:
             )
             for item in found[:_PAGE]
         ]
-        following = encode_cursor(found[_PAGE - 1].document, "resources") if len(found) > _PAGE else None
+        following = encode_cursor(name_of(found[_PAGE - 1]), "resources") if len(found) > _PAGE else None
         return ListResourcesResult(resources=resources, next_cursor=following)

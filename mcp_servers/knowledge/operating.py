@@ -64,11 +64,11 @@ class OperatingTools:
     ) -> m.Removed:
         """Forget a source with all its documents, passages and vectors."""
         with told_to_tools():
-            self._operator(context)
+            tenant = self._operator(context).tenant
             if self._caller.call(context).dry_run:
-                count = len(await self._service.store.known(name))
+                count = len(await self._desk.documents_of(name, tenant=tenant))
                 return m.Removed(source=name, documents=count, summary=f"Would remove {count} documents of {name!r}.")
-            count = await self._desk.remove_source(name)
+            count = await self._desk.remove_source(name, tenant=tenant)
             if not count:
                 raise NotFound(f"There is no source {name!r}.", hint="list_sources shows what there is.")
         return m.Removed(source=name, documents=count, summary=f"Removed {count} documents of {name!r}.")

@@ -10,7 +10,7 @@ from knowledge.service import KnowledgeService
 from mcp_servers.faults import told_to_resources, told_to_tools
 from mcp_servers.hosting import Caller
 from mcp_servers.knowledge import models as m
-from mcp_servers.knowledge.cursor import decode_cursor, encode_cursor
+from mcp_servers.knowledge.cursor import decode_cursor, encode_cursor, name_of, place_of
 from signalbox.identity import Principal
 
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -117,10 +117,10 @@ class ReadingTools:
     ) -> m.DocumentList:
         """List documents by path, a hundred at a time."""
         with told_to_tools():
-            after = str(decode_cursor(cursor, source)) if cursor else ""
+            after = place_of(decode_cursor(cursor, source)) if cursor else ("", "")
             limit = _DOCUMENTS_A_PAGE
             found = await self._service.documents(self.principal(context), source, limit=limit + 1, after=after)
-        following = encode_cursor(found[limit - 1].document, source) if len(found) > limit else None
+        following = encode_cursor(name_of(found[limit - 1]), source) if len(found) > limit else None
         return m.DocumentList(documents=[m.entry_of(item) for item in found[:limit]], next_cursor=following)
 
     async def document_resource(self, document_id: str, context: Context) -> str:

@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 approvals_app = typer.Typer(help="Actions that wait for a person.", no_args_is_help=True)
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
-audit_app = typer.Typer(help="The record of every tool call.", no_args_is_help=True)
+audit_app = typer.Typer(help="The record of every tool call and of every retrieval.", no_args_is_help=True)
 tools_app = typer.Typer(help="Which tools of which servers are admitted.", no_args_is_help=True)
 app.add_typer(approvals_app, name="approvals")
 app.add_typer(config_app, name="config")
@@ -211,7 +211,7 @@ def tools_check(
 
 @audit_app.command("verify")
 def audit_verify() -> None:
-    """Prove that nothing in the audit log was altered, removed or slipped in."""
+    """Prove that no record of a tool call or a retrieval was altered, removed or slipped in."""
     from signalbox.cli.audit import verify
 
     raise typer.Exit(verify())

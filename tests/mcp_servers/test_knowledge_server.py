@@ -179,6 +179,28 @@ async def test_a_source_is_removed_whole_and_a_dry_run_only_counts(filled: Clien
     assert "no source" in await _fault(filled, "remove_source", OPERATOR, name="docs")
 
 
+async def test_an_operator_of_another_tenant_removes_nothing(filled: Client) -> None:
+    stranger = Principal(user="ops", scopes=frozenset({"admin"}), tenant="other")
+    assert "no source" in await _fault(filled, "remove_source", stranger, name="docs")
+    assert (await _call(filled, "list_sources", stranger))["sources"] == []
+    assert len((await _call(filled, "search", CLARA, query="leave"))["evidence"]) > 0
+
+
+async def test_lists_of_documents_go_on_page_by_page(client: Client, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(103):
+        (folder / f"{number:03}.txt").write_text(f"Note {number}.")
+    await _call(client, "ingest_folder", OPERATOR, path=str(folder), access=["everyone"])
+    first = await _call(client, "list_documents", ADA)
+    rest = await _call(client, "list_documents", ADA, cursor=first["next_cursor"])
+    names = [item["document"] for item in (*first["documents"], *rest["documents"])]
+    assert (names, rest["next_cursor"]) == ([f"{number:03}.txt" for number in range(103)], None)
+    page = await client.list_resources(meta=meta(ADA))
+    more = await client.list_resources(meta=meta(ADA), cursor=page.next_cursor)
+    assert [len(page.resources), len(more.resources)] == [100, 3]
+
+
 async def test_ingest_tells_how_far_it_is(client: Client, tmp_path: Path) -> None:
     told: list[tuple[float, float | None]] = []
 

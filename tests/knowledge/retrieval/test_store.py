@@ -113,3 +113,15 @@ async def test_sources_count_only_what_one_may_see(service: KnowledgeService) ->
     assert [(s.name, s.documents) for s in await service.sources(ADA)] == [("docs", 2)]
     assert [(s.name, s.documents) for s in await service.sources(CLARA)] == [("docs", 3)]
     assert [d.document for d in await service.documents(ADA)] == ["bikes.md", "leave.md"]
+
+
+async def test_documents_of_one_path_in_several_sources_are_all_listed(service: KnowledgeService) -> None:
+    for name in ("a/leave.md", "b/leave.md", "c/leave.md"):
+        document, chunks, text = make_document(name, ["Parental leave is 20 weeks."])
+        await service.store.put(document.model_copy(update={"document": "leave.md", "source": name}), chunks, text)
+    seen: list[str] = []
+    after = ("", "")
+    while page := await service.documents(ADA, limit=1, after=after):
+        seen.append(page[0].source)
+        after = (page[0].document, page[0].document_id)
+    assert sorted(seen) == ["a/leave.md", "b/leave.md", "c/leave.md"]
