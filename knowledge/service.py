@@ -14,7 +14,7 @@ from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex
 from knowledge.index.integrity import IntegrityJob, IntegrityReport
 from knowledge.index.lexical_postgres import PostgresLexicalIndex
-from knowledge.index.lexical_sqlite import SqliteLexicalIndex
+from knowledge.index.lexical_switch import SwitchedLexicalIndex
 from knowledge.index.rebuild import IndexBuilder
 from knowledge.retrieve.audit import AuditEntry, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate
@@ -40,6 +40,13 @@ def record_url(settings: RetrievalSettings, data_dir: Path) -> str:
     return given or sqlite_url(data_dir / "knowledge" / "record.db")
 
 
+def _words_beside(database: Database, folder: Path, settings: RetrievalSettings) -> SwitchedLexicalIndex | None:
+    """The index of words of a SQLite record; PostgreSQL has its own."""
+    if database.dialect != "sqlite":
+        return None
+    return SwitchedLexicalIndex(database, folder / "words", settings.words, settings.words_above)
+
+
 class KnowledgeService:
     """Built from settings; opens what it needs when it is first needed. Close it: the index is locked until then."""
 
@@ -50,7 +57,8 @@ class KnowledgeService:
         self._embedder = embedder or open_embedder(settings.embedding, data_dir)
         self._cache = VectorCache(self._database, self._embedder)
         self._dense = DenseIndex(folder / "chroma", settings.chroma)
-        self._lexical = SqliteLexicalIndex() if self._database.dialect == "sqlite" else PostgresLexicalIndex()
+        self._words = _words_beside(self._database, folder, settings)
+        self._lexical = self._words or PostgresLexicalIndex()
         self._aliases = Aliases(settings.region or "main")
         self._remote = HttpReranker(settings.rerank) if settings.rerank.url else None
         self._audit = RetrievalAudit(self._database, keep_days=settings.audit_days)
@@ -164,10 +172,13 @@ class KnowledgeService:
         return await self._audit.verify()
 
     async def check(self, *, self_queries: int | None = None) -> IntegrityReport:
-        """Compare the indexes with the record and mend them."""
+        """Compare the indexes with the record and mend them; words move to the index that suits their number."""
         await self._started.wait()
         sample = self._settings.self_queries if self_queries is None else self_queries
-        return await self._integrity.run(self_queries=sample)
+        report = await self._integrity.run(self_queries=sample)
+        if self._words is not None:
+            await self._words.adapt()
+        return report
 
     async def rebuild(self, tenant: str = "default") -> Alias:
         """Build the dense index anew beside the old one and switch to it."""
@@ -191,6 +202,8 @@ class KnowledgeService:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._upkeep
         await self._dense.close()
+        if self._words is not None:
+            await self._words.close()
         await self._embedder.close()
         if self._remote is not None:
             await self._remote.close()

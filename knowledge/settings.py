@@ -106,6 +106,10 @@ class RetrievalSettings(_Settings):
     region: str = Field(
         default="", pattern=r"^[a-z0-9-]{0,24}$", description="Where this store is; documents of another are refused."
     )
+    words: Literal["auto", "fts5", "tantivy"] = Field(
+        default="auto", description="What indexes words beside SQLite; auto: tantivy above so many passages."
+    )
+    words_above: int = Field(default=50_000, ge=1, description="Passages above which tantivy takes over.")
     embedding: EmbeddingSettings = EmbeddingSettings()
     chroma: ChromaSettings = ChromaSettings()
     rerank: RerankSettings = RerankSettings()

@@ -104,6 +104,18 @@ def write_corpus(folder: Path, passages: int, seed: int = 7) -> Corpus:
     return Corpus(folder, documents, questions)
 
 
+def questions_of(folder: Path, count: int = 200, seed: int = 11) -> list[str]:
+    """Questions about passages of a corpus that is there already: four words of its topic and four of any."""
+    chance = np.random.default_rng(seed)
+    paths = sorted(folder.glob("set-*/*.md"))
+    questions: list[str] = []
+    for at in chance.choice(len(paths), min(count, len(paths)), replace=False):
+        sections = paths[at].read_text().split("\n## ")[1:]
+        words = sections[int(chance.integers(len(sections)))].split("\n\n")[1].replace(".", "").split()
+        questions.append(" ".join([*chance.choice(words[::5], 4), *chance.choice(words, 4)]))
+    return questions
+
+
 def principal_groups(chance: np.random.Generator, count: int) -> frozenset[str]:
     """The groups of a random person."""
     return frozenset(f"g{group:03}" for group in chance.choice(GROUPS, count, replace=False))

@@ -1,1 +1,1 @@
-"""Where are passages looked up? Vectors in Chroma, words in FTS5; both can be made again from the record."""
+"""Where are passages looked up? Vectors in Chroma, words in the database or in tantivy; the record can make them anew."""

@@ -24,6 +24,18 @@ class LexicalIndex(Protocol):
         """Forget rows; they must still stand unchanged in `knowledge_chunk`."""
         ...
 
+    async def relabel(self, connection: AsyncConnection, rows: Sequence[int]) -> None:
+        """The access set of rows is another one now."""
+        ...
+
+    async def settle(self) -> None:
+        """Take in all that was committed: before a search, and never within a transaction."""
+        ...
+
+    async def after_write(self) -> None:
+        """A document was committed; never called within a transaction."""
+        ...
+
     async def search(
         self, connection: AsyncConnection, query: str, scope: "LexicalScope", limit: int
     ) -> list[tuple[str, float]]:
@@ -51,6 +63,19 @@ class LexicalIndex(Protocol):
     async def rows(self, connection: AsyncConnection) -> int:
         """How many rows are indexed, cheaply: asked for every search."""
         ...
+
+
+class InTransaction:
+    """An index that is part of the record's transactions and joins its access sets: nothing is ever behind."""
+
+    async def relabel(self, connection: AsyncConnection, rows: Sequence[int]) -> None:
+        """Nothing to do: access sets are read from the record."""
+
+    async def settle(self) -> None:
+        """Nothing to do."""
+
+    async def after_write(self) -> None:
+        """Nothing to do."""
 
 
 class LexicalScope:

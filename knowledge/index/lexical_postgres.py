@@ -12,7 +12,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from knowledge.index.lexical import MAX_TERMS, LexicalScope
+from knowledge.index.lexical import MAX_TERMS, InTransaction, LexicalScope
 from knowledge.index.words import indexed_stems, query_stems, query_substrings, stem
 from knowledge.store.database import batches
 from signalbox.errors import UserFault
@@ -84,7 +84,7 @@ _BY_SUBSTRINGS = (
 _CONSTANTS = {"k": _SATURATION, "k1": _SATURATION + 1, "b": _LENGTH, "b0": 1 - _LENGTH, "least": _LEAST}
 
 
-class PostgresLexicalIndex:
+class PostgresLexicalIndex(InTransaction):
     """Full-text search over the chunk table; `pg_trgm` must be there to be enabled, as it is in every distribution."""
 
     async def create(self, connection: AsyncConnection) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from knowledge.index.lexical import MAX_TERMS, LexicalScope
+from knowledge.index.lexical import MAX_TERMS, InTransaction, LexicalScope
 from knowledge.index.words import content_words, query_substrings
 
 _SCHEMA = (
@@ -19,7 +19,7 @@ _TABLES = ("knowledge_stems", "knowledge_triples")
 _WEIGHTS = "1.0, 1.0, 1.0"  # title, heading, body
 
 
-class SqliteLexicalIndex:
+class SqliteLexicalIndex(InTransaction):
     """FTS5 over the chunk table: English stems for English questions, letter triples for all other languages."""
 
     async def create(self, connection: AsyncConnection) -> None:
@@ -101,6 +101,11 @@ class SqliteLexicalIndex:
                 f"INSERT INTO {table}(rowid, title, heading, body) "  # noqa: S608 - a constant of ours
                 "SELECT seq, title, heading, body FROM knowledge_chunk WHERE state = 'live'"
             )
+
+    async def clear(self, connection: AsyncConnection) -> None:
+        """Give the space back while another index serves; `rebuild` is the way back."""
+        for table in _TABLES:
+            await connection.exec_driver_sql(f"INSERT INTO {table}({table}) VALUES ('delete-all')")  # noqa: S608
 
     async def intact(self, connection: AsyncConnection) -> bool:
         """Whether as many rows are indexed as are live; they change in the same transactions."""

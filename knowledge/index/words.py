@@ -110,6 +110,20 @@ def query_substrings(query: str, limit: int) -> list[str]:
     return [term for term in dict.fromkeys(terms) if len(term) >= 3][:limit]
 
 
+def triples_of(text: str) -> list[str]:
+    """All letter triples within the words of a text, in order; a dot between words keeps their triples apart."""
+    found: list[str] = []
+    for word in _WORD.findall(text.lower()):
+        found.extend(triples_within(word))
+        found.append(".")
+    return found
+
+
+def triples_within(word: str) -> list[str]:
+    """The letter triples of one word."""
+    return [word[at : at + 3] for at in range(len(word) - 2)]
+
+
 def content_words(text: str) -> list[str]:
     """Distinct words in order, small words left out unless nothing else is there."""
     found = [word.lower() for word in _WORD.findall(text.lower())]

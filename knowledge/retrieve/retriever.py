@@ -150,6 +150,7 @@ class Retriever:
 
     async def _lexical(self, run: _Run, scope: LexicalScope, *, stems: bool) -> None:
         narrowed = LexicalScope(scope.sets, scope.documents, stems=stems)
+        await self._indexing.lexical.settle()
         async with self._database.read() as connection:
             found = await self._indexing.lexical.search(connection, run.text, narrowed, self._settings.candidates)
         run.lexical = dict(found)

@@ -110,6 +110,7 @@ class KnowledgeStore:
                     await self._dense.add(collection, rows)
             for collection in alias.collections:
                 await self._dense.delete(collection, plan.gone)
+        await self._lexical.after_write()
 
     async def touch(self, document_id: str, *, fingerprint: str, access: AccessRule, document: str, uri: str) -> None:
         """The content stayed, what is around it changed. A narrower access holds from the moment this commits."""
@@ -121,10 +122,13 @@ class KnowledgeStore:
                 record = {**row.record, **values}
                 change = update(t.document).where(t.document.c.document_id == document_id)
                 await connection.execute(change.values(**values, aclset=aclset, record=record, updated_at=time.time()))
+                if aclset != row.aclset:
+                    await self._lexical.relabel(connection, await _rows(connection, document_id))
                 ids = await _dense_ids(connection, document_id)
                 alias = await self._aliases.ensure(connection, row.tenant, self._embedder.name)
             if aclset != row.aclset:
                 await self._relabel(alias, ids, aclset)
+        await self._lexical.after_write()
 
     async def remove(self, document_id: str) -> None:
         """Forget a document: text, passages, words, vectors and their cache. Unknown ids are fine."""
@@ -204,6 +208,8 @@ class KnowledgeStore:
         else:
             # Access narrows at once; the fingerprint returns when everything is in place.
             await connection.execute(update(t.document).where(mine).values(aclset=aclset, fingerprint=""))
+            if before != aclset:
+                await self._lexical.relabel(connection, await _rows(connection, document.document_id))
         await self._drop_pending(connection, document.document_id)
         query = select(t.chunk.c.chunk_id).where(t.chunk.c.document_id == document.document_id)
         there = set((await connection.execute(query)).scalars())
@@ -295,6 +301,11 @@ async def _document_row(connection: AsyncConnection, document_id: str) -> Any:
     if row is None:
         raise NotFound(f"Document {document_id!r} is not in the record.")
     return row
+
+
+async def _rows(connection: AsyncConnection, document_id: str) -> list[int]:
+    live = select(t.chunk.c.seq).where(t.chunk.c.document_id == document_id, t.chunk.c.state == "live")
+    return list((await connection.execute(live)).scalars())
 
 
 async def _dense_ids(connection: AsyncConnection, document_id: str) -> list[str]:

@@ -38,10 +38,14 @@ def record_url(request: pytest.FixtureRequest) -> str:
     return "" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
 
 
-@pytest.fixture
-async def service(tmp_path: Path, embedder: WordEmbedder, record_url: str) -> AsyncIterator[KnowledgeService]:
-    """A service on a real database and Chroma, with an embedder that costs nothing."""
-    settings = RetrievalSettings(database_url=SecretStr(record_url))
+@pytest.fixture(params=["sqlite", "tantivy", pytest.param("postgresql", marks=pytest.mark.timeout(60))])
+async def service(
+    request: pytest.FixtureRequest, tmp_path: Path, embedder: WordEmbedder
+) -> AsyncIterator[KnowledgeService]:
+    """A service on a real database, real indexes, and an embedder that costs nothing."""
+    url = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+    words = "tantivy" if request.param == "tantivy" else "auto"
+    settings = RetrievalSettings(database_url=SecretStr(url), words=words)
     opened = await KnowledgeService.open(settings, tmp_path / "words", embedder)
     yield opened
     await opened.close()

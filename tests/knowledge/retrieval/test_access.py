@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from knowledge.contracts import AccessRule
 from knowledge.index.alias import Aliases
 from knowledge.index.dense import DenseIndex
+from knowledge.index.lexical import LexicalIndex
 from knowledge.index.lexical_postgres import PostgresLexicalIndex
 from knowledge.index.lexical_sqlite import SqliteLexicalIndex
+from knowledge.index.lexical_tantivy import TantivyLexicalIndex
 from knowledge.retrieve.audit import RetrievalAudit
 from knowledge.retrieve.retriever import Indexing, Retriever, Search
 from knowledge.settings import ChromaSettings, RetrievalSettings
@@ -48,13 +50,17 @@ class LaggingDense(DenseIndex):
         pass
 
 
+def lexical_of(database: Database, folder: Path, words: str) -> LexicalIndex:
+    return SqliteLexicalIndex() if words == "fts5" else TantivyLexicalIndex(folder / "words", database)
+
+
 class World:
     """Store and retriever over an index that lags forever."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, words: str = "fts5") -> None:
         self.database = Database(open_engine(url or sqlite_url(folder / "record.db")))
         self.dense = LaggingDense(folder / "chroma", ChromaSettings())
-        lexical = PostgresLexicalIndex() if url else SqliteLexicalIndex()
+        lexical = PostgresLexicalIndex() if url else lexical_of(self.database, folder, words)
         aliases, embedder = Aliases("main"), WordEmbedder()
         cache = VectorCache(self.database, embedder)
         self.store = KnowledgeStore(self.database, Indexes(self.dense, lexical, aliases), embedder, cache, region="")
@@ -105,9 +111,13 @@ _steps = st.lists(
 
 
 @pytest.mark.timeout(60)
-def test_no_history_of_rights_leaks_through_an_index_that_lags(tmp_path: Path, record_url: str) -> None:
+@pytest.mark.parametrize("kept", ["fts5", "tantivy", "postgresql"])
+def test_no_history_of_rights_leaks_through_an_index_that_lags(
+    tmp_path: Path, kept: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres_url") if kept == "postgresql" else ""
     with asyncio.Runner() as runner:
-        world = World(tmp_path, record_url)
+        world = World(tmp_path, url, kept)
         runner.run(world.store.create())
         groups = Groups(_PARENTS)
 
@@ -124,9 +134,9 @@ def test_no_history_of_rights_leaks_through_an_index_that_lags(tmp_path: Path, r
                 may = {name for name, rule in world.rules.items() if may_see(rule, subjects)}
                 assert seen <= (may if subject.tenant == "default" else set()), "a leak"
 
-        @settings(
-            max_examples=10 if record_url else 20, deadline=None, database=None, suppress_health_check=list(HealthCheck)
-        )
+        examples = 20 if kept == "fts5" else 10
+
+        @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(_steps)
         def run(steps: list[tuple[str, object, object]]) -> None:
             runner.run(play(steps))

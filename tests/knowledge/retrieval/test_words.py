@@ -1,6 +1,8 @@
 """Words find the same passages in the same order, whichever database keeps the record."""
 
+import asyncio
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +19,13 @@ _WORDS = ["frame", "frames", "painted", "painting", "rota", "gearbox", "the", "a
 _WORDS += ["torque", "naïve", "Größe", "2026", "x-ray"]
 
 
+_TANTIVY = RetrievalSettings(words="tantivy")
+
+
+def _settings(url: str) -> RetrievalSettings:
+    return RetrievalSettings(database_url=SecretStr(url))
+
+
 def _corpus() -> list[Parts]:
     chance = random.Random(5)
     passages = [[" ".join(chance.choices(_WORDS, k=chance.randint(4, 40))) for _ in range(3)] for _ in range(20)]
@@ -26,15 +35,16 @@ def _corpus() -> list[Parts]:
 async def _ranked(
     service: KnowledgeService, query: str, *, stems: bool = True, documents: Sequence[str] | None = None
 ) -> list[tuple[str, float]]:
+    await service._lexical.settle()
     async with service._database.read() as connection:
-        return await service._lexical.search(connection, query, LexicalScope([1], documents, stems=stems), 20)
+        return await service._lexical.search(connection, query, LexicalScope([1], documents, stems=stems), 100)
 
 
 @pytest.fixture
-async def both(tmp_path: Path, postgres_url: str):
+async def all_three(tmp_path: Path, postgres_url: str):
     services = [
-        await KnowledgeService.open(RetrievalSettings(database_url=SecretStr(url)), tmp_path / name, WordEmbedder())
-        for name, url in (("sqlite", ""), ("postgresql", postgres_url))
+        await KnowledgeService.open(settings, tmp_path / str(number), WordEmbedder())
+        for number, settings in enumerate((RetrievalSettings(), _settings(postgres_url), _TANTIVY))
     ]
     for service in services:
         for parts in _corpus():
@@ -45,25 +55,21 @@ async def both(tmp_path: Path, postgres_url: str):
 
 
 @pytest.mark.timeout(60)
-async def test_both_databases_rank_alike(both: list[KnowledgeService]) -> None:
+async def test_every_index_finds_the_same_and_both_databases_rank_alike(all_three: list[KnowledgeService]) -> None:
     for query in ("who paints the frames?", "welding torque", "naive groesse größe", "x-ray 2026", "nothing here"):
-        sqlite, postgres = [await _ranked(service, query) for service in both]
-        assert [score for _, score in sqlite] == pytest.approx([score for _, score in postgres], rel=1e-6, abs=1e-6)
-        assert {name for name, _ in sqlite} == {name for name, _ in postgres} or len(sqlite) == 20
-    counts = []
-    for service in both:
+        sqlite, postgres, tantivy = [await _ranked(service, query) for service in all_three]
+        scores = [[score for _, score in found[:20]] for found in (sqlite, postgres)]
+        assert scores[0] == pytest.approx(scores[1], rel=1e-6, abs=1e-6)
+        assert {name for name, _ in sqlite} == {name for name, _ in postgres} == {name for name, _ in tantivy}
+    documents = [parts[0].document_id for parts in _corpus()[:5]]
+    told = []
+    for service in all_three:
+        only = {name for name, _ in await _ranked(service, "torque", documents=documents[:1])}
         async with service._database.read() as connection:
             stems = await service._lexical.frequencies(connection, ["frame", "paint", "weld", "absent"])
-            counts.append((stems, await service._lexical.rows(connection)))
-    assert counts[0] == counts[1]
-    documents = [parts[0].document_id for parts in _corpus()[:5]]
-    spreads = []
-    for service in both:
-        async with service._database.read() as connection:
-            spreads.append(await service._lexical.spread(connection, ["frames", "torque"], documents))
-    assert spreads[0] == spreads[1]
-    only = [await _ranked(service, "torque", documents=documents[:1]) for service in both]
-    assert [name for name, _ in only[0]] == [name for name, _ in only[1]]
+            spread = await service._lexical.spread(connection, ["frames", "torque"], documents)
+            told.append((stems, spread, only, await service._lexical.rows(connection)))
+    assert told[0] == told[1] == told[2]
 
 
 async def test_counts_follow_every_change(service: KnowledgeService) -> None:
@@ -73,6 +79,7 @@ async def test_counts_follow_every_change(service: KnowledgeService) -> None:
     for parts in corpus[::2]:
         await service.store.remove(parts[0].document_id)
     await service.store.put(*make_document("1.md", ["Only the rota is left."], title="Notes"))
+    await service._lexical.settle()
     async with service._database.write() as connection:
         assert await service._lexical.intact(connection)
         left = await service._lexical.frequencies(connection, ["rota", "torqu"])
@@ -109,3 +116,57 @@ async def test_a_text_with_characters_that_databases_dislike_is_kept(service: Kn
     await service.store.put(*make_document("nasty.md", [nasty, "x" * 3_000]))
     found = await service.search(ADA, ["quoted backslashed 50 % a:b & c | d ! 'e"])
     assert nasty in [hit.chunk.text for hit in found.hits]
+
+
+async def test_a_collection_that_grew_or_shrank_changes_its_index_over(tmp_path: Path) -> None:
+    corpus = _corpus()
+    settings = RetrievalSettings(words_above=50)
+    service = await KnowledgeService.open(settings, tmp_path, WordEmbedder())
+    for parts in corpus[:15]:
+        await service.store.put(*parts)
+    await service.check()
+    assert service._lexical.serving == "fts5"
+    for parts in corpus[15:18]:
+        await service.store.put(*parts)
+    late = [service.store.put(*parts) for parts in corpus[18:]]
+    await asyncio.gather(service.check(), *late)  # what comes while the other is built is in both
+    assert service._lexical.serving == "tantivy"
+    before = await _ranked(service, "who paints the frames?")
+    await service.close()
+
+    again = await KnowledgeService.open(settings, tmp_path, WordEmbedder())
+    assert again._lexical.serving == "tantivy"
+    assert await _ranked(again, "who paints the frames?") == before
+    assert (await again.check()).green
+    for parts in corpus[5:]:
+        await again.store.remove(parts[0].document_id)
+    await again.check()
+    assert again._lexical.serving == "fts5"
+    assert (await again.check()).green
+    assert len(await _ranked(again, "torque weld frame paint")) > 0
+    await again.close()
+
+
+async def test_an_index_of_words_that_was_lost_or_lags_is_made_whole(tmp_path: Path) -> None:
+    service = await KnowledgeService.open(_TANTIVY, tmp_path, WordEmbedder())
+    for parts in _corpus():
+        await service.store.put(*parts)
+    before = await _ranked(service, "welding torque")
+    await service.store.put(*make_document("late.md", ["A welding torque nobody has looked for."]))
+    await service.close()  # the journal holds what was not settled
+    again = await KnowledgeService.open(_TANTIVY, tmp_path, WordEmbedder())
+    assert len(await _ranked(again, "welding torque nobody")) > 0
+    assert (await again.check()).green
+    await again.close()
+    shutil.rmtree(tmp_path / "knowledge" / "words")
+    lost = await KnowledgeService.open(_TANTIVY, tmp_path, WordEmbedder())
+    await lost.settled()
+    assert {name for name, _ in before} <= {name for name, _ in await _ranked(lost, "welding torque")}
+    assert (await lost.check()).green
+    await lost.close()
+    for path in (tmp_path / "knowledge" / "words").glob("*"):
+        path.write_bytes(b"damaged")
+    damaged = await KnowledgeService.open(_TANTIVY, tmp_path, WordEmbedder())
+    await damaged.settled()
+    assert {name for name, _ in before} <= {name for name, _ in await _ranked(damaged, "welding torque")}
+    await damaged.close()
