@@ -1,6 +1,8 @@
 """What a large collection costs: ingest, memory, disk, a run without changes, and searches under many access sets.
 
-    python -m bench.knowledge.scale --passages 10000 --groups 1 20 100 [--data DIR]
+    python -m bench.knowledge.scale --passages 10000 --groups 1 20 100 [--data DIR] [--asks-only]
+
+`--asks-only` asks again of a DIR that an earlier run filled.
 
 Files go through the real pipeline (parser processes, chunker, record, Chroma, words). Vectors are hashed words of 384
 dimensions instead of a model's, so that what is measured is the index; `bench.knowledge.ingest` measures the model.
@@ -17,7 +19,7 @@ import structlog
 
 from bench.knowledge.exact import Exact
 from bench.knowledge.measure import Stopwatch, load, megabytes, peak_mb, percentiles
-from bench.knowledge.synthetic import Corpus, HashEmbedder, principal_groups, write_corpus
+from bench.knowledge.synthetic import Corpus, HashEmbedder, principal_groups, questions_of, write_corpus
 from knowledge.ingest import IngestPipeline, IngestReport
 from knowledge.parse.pool import ParserPool
 from knowledge.service import KnowledgeService
@@ -65,11 +67,11 @@ async def fill(settings: RetrievalSettings, data: Path, corpus: Corpus) -> None:
         await service.close()
     print(f"peak memory, without the parsers: {peak_mb():.0f} MB")
     folder = data / "knowledge"
-    record, chroma = megabytes(folder / "record.db"), megabytes(folder / "chroma")
-    print(f"on disk: record and words {record:.0f} MB, Chroma {chroma:.0f} MB", flush=True)
+    sizes = ", ".join(f"{name} {megabytes(folder / name):.0f} MB" for name in ("record.db", "words", "chroma"))
+    print(f"on disk: {sizes}", flush=True)
 
 
-async def ask(settings: RetrievalSettings, data: Path, corpus: Corpus, groups: list[int], queries: int) -> None:
+async def ask(settings: RetrievalSettings, data: Path, questions: list[str], groups: list[int], queries: int) -> None:
     """Searches by people with so many groups, and Chroma's answers beside the exact ones."""
     watch = Stopwatch()
     service = await KnowledgeService.open(settings, data, HashEmbedder())
@@ -85,12 +87,12 @@ async def ask(settings: RetrievalSettings, data: Path, corpus: Corpus, groups: l
             await service.search(people[0], ["warm up"])
             cpu, wall = [], []
             for number in range(queries):
-                question = corpus.questions[number % len(corpus.questions)]
+                question = questions[number % len(questions)]
                 begun, burnt = time.perf_counter(), time.process_time()
                 await service.search(people[number % _PEOPLE], [question], limit=10)
                 cpu.append(1000 * (time.process_time() - burnt))
                 wall.append(1000 * (time.perf_counter() - begun))
-            ten, hundred = await exact.recalls(people, corpus.questions[: queries // 2])
+            ten, hundred = await exact.recalls(people, questions[: queries // 2])
             fast, slow = percentiles(cpu), percentiles(wall)
             print(
                 f"| {count} | {exact.sets_seen:.0f} | {exact.share_seen:.1%} | {fast[0]:.1f} / {fast[1]:.1f} | "
@@ -102,13 +104,17 @@ async def ask(settings: RetrievalSettings, data: Path, corpus: Corpus, groups: l
         await service.close()
 
 
-async def main(passages: int, groups: list[int], queries: int, data: Path) -> None:
+async def main(passages: int, groups: list[int], queries: int, data: Path, *, asks_only: bool) -> None:
     """Print the figures of one size."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     settings = RetrievalSettings(chroma=ChromaSettings(ef_search=400 if passages > 50_000 else 200))
-    corpus = await asyncio.to_thread(write_corpus, data / "documents", passages)
-    await fill(settings, data, corpus)
-    await ask(settings, data, corpus, groups, queries)
+    if asks_only:
+        questions = await asyncio.to_thread(questions_of, data / "documents")
+    else:
+        corpus = await asyncio.to_thread(write_corpus, data / "documents", passages)
+        await fill(settings, data, corpus)
+        questions = corpus.questions
+    await ask(settings, data, questions, groups, queries)
 
 
 if __name__ == "__main__":
@@ -117,6 +123,8 @@ if __name__ == "__main__":
     parser.add_argument("--groups", type=int, nargs="+", default=[1, 20, 100])
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--data", type=Path, help="an empty folder to keep; default: a temporary one")
+    parser.add_argument("--asks-only", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-knowledge-") as temporary:
-        asyncio.run(main(given.passages, given.groups, given.queries, given.data or Path(temporary)))
+        data = given.data or Path(temporary)
+        asyncio.run(main(given.passages, given.groups, given.queries, data, asks_only=given.asks_only))

@@ -1,1 +1,1 @@
-"""Where are passages looked up? Vectors in Chroma, words in the database or in tantivy; the record can make them anew."""
+"""Where are passages looked up? Vectors in Chroma, words in the database or tantivy; the record can make all anew."""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import shutil
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ _log = structlog.get_logger(__name__)
 _ADD_BATCH = 2_000  # Chroma's limit is 5,461
 _PAGE = 5_000
 _MAX_IN = 20_000  # "too many SQL variables" comes at 40,000
+_WIDE = 6  # times as many as wanted are asked for without a filter, before the filter is asked for
+_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class DenseIndex:
         self._client: Any = None
         self._opening = Lock()
         self._collections: dict[str, Any] = {}
+        self._narrow = _Remembered()
 
     @property
     def embedded(self) -> bool:
@@ -91,18 +95,27 @@ class DenseIndex:
     async def query(
         self, collection: str, vector: Floats, sets: Sequence[int], documents: Sequence[str] | None, limit: int
     ) -> list[tuple[str, float]]:
-        """Chunk ids with their cosine, best first. Nothing visible: nothing is asked."""
+        """Chunk ids with their cosine, best first. Nothing visible: nothing is asked.
+
+        Chroma's filter costs more the more rows it lets through. Who may see much is answered without it: of the
+        nearest of all, those are left out that the asker may not see. Where too few remain, the filter is asked.
+        """
         if not sets or (documents is not None and not documents):
             return []
         where: dict[str, Any] = {"as": {"$in": list(sets)}}
         if documents is not None and len(documents) <= _MAX_IN:
             where = {"$and": [where, {"doc": {"$in": list(documents)}}]}
+        visible = frozenset(sets)
 
         def work() -> list[tuple[str, float]]:
-            found = self._collection(collection).query(
-                query_embeddings=[vector], n_results=limit, where=where, include=["distances"]
-            )
-            return [(name, 1.0 - float(far)) for name, far in zip(found["ids"][0], found["distances"][0], strict=True)]
+            target = self._collection(collection)
+            if documents is None and not self._narrow.has(collection, visible):
+                near = _nearest(target, vector, _WIDE * limit, None)
+                seen = [(name, cosine) for name, cosine, label in near if label in visible]
+                if len(seen) >= limit:
+                    return seen[:limit]
+                self._narrow.add(collection, visible)
+            return [(name, cosine) for name, cosine, _ in _nearest(target, vector, limit, where)]
 
         return await self._call(work)
 
@@ -237,6 +250,35 @@ class DenseIndex:
             ) from error
         except ImportError as error:
             raise ToolFault(f"Chroma cannot be loaded: {error}") from error
+
+
+class _Remembered:
+    """Access sets that see too little for an answer without a filter; the latest so many."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, frozenset[int]], None] = OrderedDict()
+        self._turn = Lock()
+
+    def has(self, collection: str, sets: frozenset[int]) -> bool:
+        with self._turn:
+            return (collection, sets) in self._known
+
+    def add(self, collection: str, sets: frozenset[int]) -> None:
+        with self._turn:
+            self._known[collection, sets] = None
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+
+def _nearest(
+    target: Any, vector: Floats, limit: int, where: dict[str, Any] | None
+) -> list[tuple[str, float, int | None]]:
+    """Ids with cosine and, where nothing was filtered, access set."""
+    include = ["distances"] if where else ["distances", "metadatas"]
+    found = target.query(query_embeddings=[vector], n_results=limit, where=where, include=include)
+    labels = [None] * len(found["ids"][0]) if where else [int(meta["as"]) for meta in found["metadatas"][0]]
+    rows = zip(found["ids"][0], found["distances"][0], labels, strict=True)
+    return [(name, 1.0 - float(far), label) for name, far, label in rows]
 
 
 def _digest(text: str) -> str:
