@@ -1,5 +1,6 @@
 """Settings of the knowledge layer: how documents come in, and how passages are found."""
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
@@ -90,6 +91,7 @@ class ChromaSettings(_Settings):
 
     url: str = Field(default="", description="Of a `chroma run` server, https for TLS; empty: inside this process.")
     headers: dict[str, SecretStr] = Field(default_factory=dict, description="Sent to the server (a proxy's token).")
+    ca_file: Path | None = Field(default=None, description="Certificates that the server's must be signed by; PEM.")
     ef_search: int = Field(default=200, ge=10, le=5_000, description="Width of the graph search; 400 above 50k chunks.")
     ef_construction: int = Field(default=200, ge=10, le=5_000)
     max_neighbors: int = Field(default=16, ge=4, le=128)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import shutil
+import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -182,7 +183,7 @@ class DenseIndex:
         self._collections.clear()
         await asyncio.to_thread(self._pool.shutdown)
         if client is not None:
-            await asyncio.to_thread(client.close)
+            await asyncio.to_thread(_let_go, client)
             self._open_mark.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
@@ -234,6 +235,7 @@ class DenseIndex:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._open_mark.touch()
             return chromadb.PersistentClient(str(self._folder), settings=Settings(anonymized_telemetry=False))
+        _greet(self._settings)
         address = urlsplit(self._settings.url)
         secure = address.scheme == "https"
         try:
@@ -242,7 +244,7 @@ class DenseIndex:
                 port=address.port or (443 if secure else 8000),
                 ssl=secure,
                 headers={name: value.get_secret_value() for name, value in self._settings.headers.items()},
-                settings=Settings(anonymized_telemetry=False),
+                settings=Settings(anonymized_telemetry=False, chroma_server_ssl_verify=_verified(self._settings)),
             )
         except ValueError as error:  # Chroma's own word for "cannot connect"
             raise UpstreamDown(
@@ -250,6 +252,35 @@ class DenseIndex:
             ) from error
         except ImportError as error:
             raise ToolFault(f"Chroma cannot be loaded: {error}") from error
+
+
+def _let_go(client: Any) -> None:
+    """Close a client, and the connections to a server that chromadb 1.5 leaves open."""
+    servers = [part._server for part in (client, client._admin_client)]
+    client.close()
+    for server in servers:
+        if session := getattr(server, "_session", None):
+            session.close()
+
+
+def _greet(settings: ChromaSettings) -> None:
+    """Raise what is wrong with a server in our words, before chromadb makes a client that it could not close."""
+    headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+    verify = ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else True
+    try:
+        with httpx.Client(headers=headers, verify=verify, timeout=settings.timeout_s) as client:
+            answer = client.get(f"{settings.url.rstrip('/')}/api/v2/heartbeat")
+    except httpx.TransportError as error:
+        raise UpstreamDown(f"Chroma at {settings.url!r} does not answer: {error}", hint="Is it running?") from error
+    if answer.status_code in (401, 403):
+        raise UpstreamDown(f"Chroma at {settings.url!r} refuses us.", hint="Is the token in chroma.headers right?")
+    if not answer.is_success:
+        raise UpstreamDown(f"Chroma at {settings.url!r} answers {answer.status_code}.")
+
+
+def _verified(settings: ChromaSettings) -> str | bool:
+    """What the server's certificate is checked with: never nothing."""
+    return str(settings.ca_file) if settings.ca_file else True
 
 
 class _Remembered:

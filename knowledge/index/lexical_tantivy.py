@@ -220,7 +220,7 @@ class TantivyLexicalIndex:
     def _substrings(self, query: str) -> list[Query]:
         parts = [triples_within(term) for term in query_substrings(query, 2 * MAX_TERMS)]
         single = [self._term(_TRIPLES, part[0]) for part in parts if len(part) == 1]
-        return single + [Query.phrase_query(self._schema, _TRIPLES, part) for part in parts if len(part) > 1]
+        return single + [Query.phrase_query(self._schema, _TRIPLES, [*part]) for part in parts if len(part) > 1]
 
     def _term(self, field: str, value: str) -> Query:
         return Query.term_query(self._schema, field, value, index_option="freq")
