@@ -14,6 +14,7 @@ from agents.settings import AgentsSettings
 from agents.specialists.base import StepSpecialist
 from agents.specialists.roster import Roster, load_specialists
 from agents.steps import StepRunner
+from agents.support import Embeds
 from agents.synthesiser import Synthesiser
 from agents.turns import Turns
 from conversations.contracts import ConversationStore
@@ -40,7 +41,15 @@ def build_turns(
 class CrewBuilder:
     """Builds crews that differ in models, settings and prompts, and share all else."""
 
-    def __init__(self, bus: ToolBus, *, remote: Iterable[StepSpecialist] = (), judge: Judge | None = None) -> None:
+    def __init__(
+        self,
+        bus: ToolBus,
+        *,
+        remote: Iterable[StepSpecialist] = (),
+        judge: Judge | None = None,
+        embedder: Embeds | None = None,
+    ) -> None:
+        self._embedder = embedder
         self._bus = bus
         self._remote = tuple(remote)
         self._judge = judge
@@ -59,7 +68,9 @@ class CrewBuilder:
         specialists = load_specialists(settings)
         texts = Prompts(canary=canary, texts=effective_prompts(settings) if prompts is None else prompts)
         protected = [*texts.protected, *(specialist.prompt for specialist in specialists)]
-        reviewer = Reviewer(settings.review, canary=canary, protected=protected, judge=self._judge)
+        reviewer = Reviewer(
+            settings.review, canary=canary, protected=protected, judge=self._judge, embedder=self._embedder
+        )
         roster = Roster([*specialists, *self._remote], self._bus, lookup_timeout_s=settings.lookup_timeout_s)
         return Crew(
             planner=Planner(models, roster, texts, settings),

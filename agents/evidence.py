@@ -34,6 +34,7 @@ class Evidence:
         self._texts: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
         self._unnamed: set[str] = set()
+        self._whole: dict[str, str] = {}
         self._hosts: set[str] = set()
         self._urls: set[str] = set()
 
@@ -43,7 +44,10 @@ class Evidence:
             return ()
         items = _items(outcome)
         if items is not None:
-            return tuple(self._keep(item, outcome.tool) for item in items)
+            found = tuple(self._keep(item, outcome.tool) for item in items)
+            if len(items) == 1:  # what the model read of it is the whole result
+                self._whole[found[0].ref] = outcome.text[:_MAX_TEXT]
+            return found
         if not outcome.text.strip():
             return ()
         source = self._keep({"text": outcome.text}, outcome.tool)
@@ -65,6 +69,14 @@ class Evidence:
     def quote(self, ref: str, claim: str) -> str:
         """The passage's own words that come closest to a claim, verbatim and short."""
         return best_quote(self._texts.get(self._aliases.get(ref, ref), ""), claim)
+
+    def backing(self, ref: str) -> str:
+        """What a claim that cites this may rest on: the passage, where it stands, what its tool said with it."""
+        source = self.find(ref)
+        if source is None:
+            return ""
+        place = " ".join(filter(None, [source.title, source.heading, source.document, source.modified]))
+        return "\n".join(filter(None, [place, self._texts[source.ref], self._whole.get(source.ref, "")]))
 
     def links_to(self, url: str) -> bool:
         """Whether a source lies on this URL's host, or a passage holds exactly this URL."""

@@ -153,11 +153,14 @@ class Orchestrator(BaseChatAgent):
         else:
             refusals = () if any(outcome.found for outcome in latest) and latest is not outcomes else _told(outcomes)
             await self._say([*(outcome for outcome in rest if outcome.found), *refusals])
-        said = notes(outcomes, self._turn.assumptions)
+        said = notes(outcomes, self._turn.assumptions, dropped=self._dropped())
         if not release.text.strip() and not waiting:
             said = f"{NOTHING} {said}".strip()
         await release.add(said)
         self.declined = not waiting and (release.declined or not found)
+
+    def _dropped(self) -> int:
+        return self._turn.release.unsupported if self._crew.reviewer.claims.drops else 0
 
     async def _say(self, outcomes: Sequence[StepOutcome]) -> None:
         for outcome in outcomes:

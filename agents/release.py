@@ -42,7 +42,7 @@ class Release:
         self._emit = emit
         self._gate = SentenceGate(reviewer.hold_chars)
         self._visible = VisibleText()
-        self._citations = Citations(evidence)
+        self._citations = Citations(evidence, reviewer.claims)
         self._before = ""
         self._released: list[str] = []
         self.fed = False
@@ -53,6 +53,11 @@ class Release:
     def text(self) -> str:
         """Everything that was released."""
         return "".join(self._released)
+
+    @property
+    def unsupported(self) -> int:
+        """How many cited claims their sources did not support."""
+        return self._citations.unsupported
 
     def sources(self, question: str) -> tuple[Source, ...]:
         """All sources of the run, best first; quotes are masked like any text."""
@@ -100,7 +105,7 @@ class Release:
             self._gate.discard()
             await self._send(WITHHELD.format(reason=verdict.reason))
             return
-        await self._send(self._citations.resolve(verdict.text))
+        await self._send(await self._citations.resolve(verdict.text))
 
     def _without_mark(self, piece: str) -> str:
         if not self.text.strip() and (match := _MARK.match(piece)):

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 
 import structlog
 
+from agents.claims import ClaimCheck
 from agents.review.credentials import check_credentials
 from agents.review.invisible import visible
 from agents.review.leaks import LeakCheck
 from agents.review.links import LinkCheck
 from agents.review.verdict import Check, Judge, Surroundings, Verdict
 from agents.settings import ReviewSettings
+from agents.support import Embeds
 
 _log = structlog.get_logger(__name__)
 
@@ -22,8 +24,15 @@ class Reviewer:
     """Decides about pieces of text: release, mask, or withhold."""
 
     def __init__(
-        self, settings: ReviewSettings, *, canary: str, protected: Iterable[str] = (), judge: Judge | None = None
+        self,
+        settings: ReviewSettings,
+        *,
+        canary: str,
+        protected: Iterable[str] = (),
+        judge: Judge | None = None,
+        embedder: Embeds | None = None,
     ) -> None:
+        self.claims = ClaimCheck(settings, embedder)
         self._settings = settings
         self._judge = judge
         self._checks: tuple[Check, ...] = (

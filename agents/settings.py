@@ -1,5 +1,7 @@
 """What an organisation may set about its agents: which specialists there are, and how far a turn may go."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 
@@ -44,6 +46,15 @@ class ReviewSettings(BaseModel):
     )
     guard: GuardSettings | None = Field(default=None, description="Without it, the deterministic checks alone.")
     judge_timeout_s: float = Field(default=5, gt=0, description="A guard that is later or down withholds.")
+    unsupported: Literal["mark", "drop", "keep"] = Field(
+        default="mark",
+        description="Cited claims without support: say so, leave them out, or let them be.",
+    )
+    support_words: float = Field(
+        default=0.35, ge=0, le=1, description="Share of a claim's telling words below which only meaning can tell."
+    )
+    support_meaning: float = Field(default=0.5, ge=0, le=1, description="Likeness of meaning that is support then.")
+    support_timeout_s: float = Field(default=1, gt=0)
 
 
 _OURS = ("knowledge", "data", "actions", "generalist")

@@ -236,6 +236,7 @@ class Turns:
             purposes={**meter.purposes},
             assumptions=turn.assumptions,
             question=turn.question,
+            unsupported=turn.release.unsupported,
             release=crew.release,
             finish_reason="length"
             if reason == "length"

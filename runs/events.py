@@ -117,6 +117,7 @@ class RunResult(_Frozen):
     cost: float = Field(default=0.0, description="Of all model calls, in the currency of the prices in the settings.")
     purposes: dict[str, PurposeUsage] = Field(default={}, description="What was used and paid for what.")
     assumptions: tuple[str, ...] = Field(default=(), description="What was taken for granted instead of asked.")
+    unsupported: int = Field(default=0, description="Cited claims that their sources did not support.")
     question: str = Field(default="", description="Set where the answer is a question back to the user.")
     finish_reason: Literal["stop", "length", "content_filter", "tool_calls"] = "stop"
     cancelled: bool = Field(default=False, description="Stopped before it was complete; `text` is what was released.")

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import policies
+from knowledge.contracts import Embedder
 from knowledge.embed import open_embedder
 from policies.engine import ToolPolicy
 from policies.switch import PolicySwitch
@@ -39,6 +40,7 @@ class Foundations:
     policy: PolicySwitch
     catalogue: Catalogue
     registry: CollectorRegistry
+    embedder: Embedder
     added: tuple[str, ...]
     """The names of the tool servers and services that are not built in."""
 
@@ -89,4 +91,4 @@ async def open_foundations(settings: Settings, stack: AsyncExitStack) -> Foundat
     stack.push_async_callback(engines.models.close)
     await engines.models.start()
     added = tuple(spec.name for spec in added_sources(settings, mint))
-    return Foundations(engine, approvals, bus, audit, engines, policy, catalogue, registry, added)
+    return Foundations(engine, approvals, bus, audit, engines, policy, catalogue, registry, embedder, added)

@@ -56,7 +56,7 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     servers = server_specialists(settings, base.added, base.catalogue)
     guard = settings.agents.review.guard
     judge = GuardJudge(base.engines.models.classifier(guard.model), guard) if guard else None
-    crews = CrewBuilder(base.bus, remote=[*remote, *servers], judge=judge)
+    crews = CrewBuilder(base.bus, remote=[*remote, *servers], judge=judge, embedder=base.embedder)
     releases = Releases(settings, crews, base.engines, base.policy)
     await releases.open()
     runner = TurnsOfAgents(conversations, releases, settings.agents, clock=clock)

@@ -4,11 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.citations import Citations
+from agents.claims import ClaimCheck
 from agents.evidence import MAX_QUOTE, Evidence, best_quote, reference
+from agents.settings import ReviewSettings
 from tests.agents.scripted import evidence
 from toolbus.contracts import ToolOutcome
 
 A, B = "aaaaaaaa", "bbbbbbbb"
+UNCHECKED = ClaimCheck(ReviewSettings(unsupported="keep"))
 
 
 def ledger(*outcomes):
@@ -18,33 +21,35 @@ def ledger(*outcomes):
     return kept
 
 
-def test_known_references_become_numbers_in_order_and_unknown_ones_vanish():
+async def test_known_references_become_numbers_in_order_and_unknown_ones_vanish():
     kept = ledger(evidence(A, "Alpha."), evidence(B, "Beta."))
-    citations = Citations(kept)
-    text = citations.resolve(f"Beta is so [#{B}]. Alpha too [#{A}][#{B}]. Gamma never [#cccccccc].")
+    citations = Citations(kept, UNCHECKED)
+    text = await citations.resolve(f"Beta is so [#{B}]. Alpha too [#{A}][#{B}]. Gamma never [#cccccccc].")
     assert text == "Beta is so [1]. Alpha too [2][1]. Gamma never."
     assert list(citations.cited) == [B, A]
 
 
-def test_the_many_ways_in_which_models_write_a_reference():
-    citations = Citations(ledger(evidence(A, "Alpha."), evidence(B, "Beta.")))
-    assert citations.resolve(f"One [#{A}, #{B}].") == "One [1][2]."
-    assert citations.resolve(f"Two [{A}].") == "Two [1]."
-    assert citations.resolve(f"Three 【#{A}】.") == "Three [1]."
-    assert citations.resolve(f"Four [#{A.upper()}].") == "Four [1]."
-    assert citations.resolve("Five [#12], [#nothing at all].") == "Five,."
+async def test_the_many_ways_in_which_models_write_a_reference():
+    citations = Citations(ledger(evidence(A, "Alpha."), evidence(B, "Beta.")), UNCHECKED)
+    assert await citations.resolve(f"One [#{A}, #{B}].") == "One [1][2]."
+    assert await citations.resolve(f"Two [{A}].") == "Two [1]."
+    assert await citations.resolve(f"Three 【#{A}】.") == "Three [1]."
+    assert await citations.resolve(f"Four [#{A.upper()}].") == "Four [1]."
+    assert await citations.resolve("Five [#12], [#nothing at all].") == "Five,."
 
 
-def test_numbers_that_the_model_made_up_are_no_citations():
-    citations = Citations(ledger(evidence(A, "Alpha.")))
-    assert citations.resolve("It is so [1]. And so [12][#aaaaaaaa].") == "It is so. And so [1]."
-    assert citations.resolve("values[0] and a[1] stay, [3](https://x.example) too") == (
+async def test_numbers_that_the_model_made_up_are_no_citations():
+    citations = Citations(ledger(evidence(A, "Alpha.")), UNCHECKED)
+    assert await citations.resolve("It is so [1]. And so [12][#aaaaaaaa].") == "It is so. And so [1]."
+    assert await citations.resolve("values[0] and a[1] stay, [3](https://x.example) too") == (
         "values[0] and a[1] stay, [3](https://x.example) too"
     )
 
 
-def test_hexadecimal_words_in_brackets_that_are_no_reference_stay():
-    assert Citations(Evidence()).resolve("Commit [deadbeef] broke it.") == "Commit [deadbeef] broke it."
+async def test_hexadecimal_words_in_brackets_that_are_no_reference_stay():
+    assert (
+        await Citations(Evidence(), UNCHECKED).resolve("Commit [deadbeef] broke it.") == "Commit [deadbeef] broke it."
+    )
 
 
 def test_a_passage_is_kept_once_with_its_best_score():
@@ -53,12 +58,12 @@ def test_a_passage_is_kept_once_with_its_best_score():
     assert source.score == 0.8
 
 
-def test_sources_are_sorted_cited_first_then_by_score():
+async def test_sources_are_sorted_cited_first_then_by_score():
     kept = ledger(
         evidence(A, "Alpha.", score=0.9), evidence(B, "Beta.", score=0.2), evidence("cccccccc", "C.", score=0.5)
     )
-    citations = Citations(kept)
-    citations.resolve(f"Beta [#{B}].")
+    citations = Citations(kept, UNCHECKED)
+    await citations.resolve(f"Beta [#{B}].")
     assert [(source.ref, source.cited, source.number) for source in kept.report(citations.cited, "")] == [
         (B, True, 1),
         (A, False, None),
@@ -66,11 +71,11 @@ def test_sources_are_sorted_cited_first_then_by_score():
     ]
 
 
-def test_the_quote_is_the_sentence_that_the_claim_rests_on():
+async def test_the_quote_is_the_sentence_that_the_claim_rests_on():
     text = "Opening hours are nine to five. Leave is 25 days a year. Lunch is at noon. Parking costs nothing."
     kept = ledger(evidence(A, text, start=100, end=100 + len(text)))
-    citations = Citations(kept)
-    citations.resolve(f"You have 25 days of leave [#{A}].")
+    citations = Citations(kept, UNCHECKED)
+    await citations.resolve(f"You have 25 days of leave [#{A}].")
     (source,) = kept.report(citations.cited, "")
     assert source.quote == "Leave is 25 days a year."
     assert source.start == 100 + text.index("Leave")
@@ -84,14 +89,14 @@ def test_a_quote_is_always_verbatim_and_short(text, claim):
     assert len(quote) <= MAX_QUOTE
 
 
-def test_a_result_without_evidence_is_one_source_under_a_reference_of_its_own():
+async def test_a_result_without_evidence_is_one_source_under_a_reference_of_its_own():
     kept = Evidence()
     (source,) = kept.add(ToolOutcome("weather__today", "ok", "Sunny, 21 °C."))
     assert source.ref == reference("Sunny, 21 °C.")
     assert source.document == "weather__today"
-    citations = Citations(kept)
+    citations = Citations(kept, UNCHECKED)
     assert kept.report(citations.cited, "") == ()
-    assert citations.resolve(f"It is sunny [#{source.ref}].") == "It is sunny [1]."
+    assert await citations.resolve(f"It is sunny [#{source.ref}].") == "It is sunny [1]."
     assert [one.document for one in kept.report(citations.cited, "")] == ["weather__today"]
 
 

@@ -27,7 +27,7 @@ def looks_up(seen):
 
 
 async def test_a_question_is_planned_searched_and_answered_with_citations(house):
-    bus = MemoryBus(knowledge__search=lambda _: evidence(REF, "Everyone has 25 days of leave."))
+    bus = MemoryBus(knowledge__search=lambda _: evidence(REF, "Everyone has 25 days of leave. They expire in March."))
     home = house(looks_up, bus)
     events = await collect(home.turns.run(ask("How much leave do I have?")))
     assert [event.type for event in events] == [

@@ -49,6 +49,7 @@ async def test_an_answer_carries_text_usage_and_what_it_rests_on(sdk, house):
             "cancelled": False,
             "release": "",
             "assumptions": [],
+            "unsupported": 0,
             "question": "",
             "steps": [
                 {

@@ -1,0 +1,1 @@
+"""How often the check of claims against what they cite is right."""
