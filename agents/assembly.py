@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from agents.crews import OneCrew
+from agents.memory import SummaryWriter
 from agents.orchestrator import Crew
 from agents.planner import Planner
 from agents.prompting import Prompts, packaged_prompts
@@ -78,6 +79,7 @@ class CrewBuilder:
             synthesiser=Synthesiser(models, texts, settings),
             reviewer=reviewer,
             models=models,
+            memory=SummaryWriter(models, texts, reviewer, settings),
             replans=settings.replans,
             release=release,
         )

@@ -14,6 +14,7 @@ from autogen_agentchat.messages import BaseChatMessage, TextMessage
 from autogen_core import CancellationToken
 
 from agents.contracts import MAX_STEPS, Plan, Step, StepOutcome
+from agents.memory import SummaryWriter
 from agents.notes import NOTHING, notes
 from agents.planner import Planner
 from agents.reviewer import Reviewer
@@ -39,6 +40,7 @@ class Crew:
     synthesiser: Synthesiser
     reviewer: Reviewer
     models: Models
+    memory: SummaryWriter
     replans: int = 1
     release: str = BUILT_IN
 

@@ -13,7 +13,7 @@ from autogen_core.models import LLMMessage, SystemMessage, UserMessage
 
 from signalbox.errors import Bug, UserFault
 
-SECTIONS = ("now", "history", "question", "specialists", "task", "findings", "outcomes", "role")
+SECTIONS = ("now", "summary", "history", "question", "specialists", "task", "findings", "outcomes", "role")
 REQUIRED = frozenset({"rules", "planner", "synthesiser"})
 """The prompts without which no turn can run."""
 _TAG = re.compile(rf"<(?=\s*/?\s*(?:{'|'.join(SECTIONS)})\b)", re.IGNORECASE)

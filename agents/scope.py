@@ -31,6 +31,7 @@ class Turn:
     request: TurnRequest
     conversation_id: str
     history: Sequence[dict[str, str]]
+    summary: str
     today: str
     calls: CallScope
     budget: Budget
@@ -91,7 +92,8 @@ class Turn:
 
     def sections(self, **more: Any) -> dict[str, Any]:
         """The sections that every role of this turn gets, and what one role gets besides."""
-        return {"now": self.today, "history": self.history, "question": self.request.text, **more}
+        told = {"now": self.today, "summary": self.summary, "history": self.history, "question": self.request.text}
+        return {**told, **more}
 
 
 @dataclass

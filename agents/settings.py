@@ -88,6 +88,10 @@ class AgentsSettings(BaseModel):
     replans: int = Field(default=1, ge=0, le=2, description="Times that outcomes may change the plan.")
     history_messages: int = Field(default=12, ge=0)
     history_chars: int = Field(default=6_000, ge=0)
+    summary_every: int = Field(
+        default=6, ge=0, description="Messages beyond the history after which its summary is written anew; 0: none."
+    )
+    summary_chars: int = Field(default=1_500, ge=100)
     queue_events: int = Field(
         default=64, ge=1, description="Events held for a slow reader before the turn waits for it."
     )

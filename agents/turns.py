@@ -5,6 +5,7 @@ import contextlib
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
@@ -15,7 +16,8 @@ from agents.contracts import TurnRequest
 from agents.crews import Crews
 from agents.direct import DirectAnswer
 from agents.evidence import Evidence
-from agents.history import from_context, from_messages
+from agents.history import from_context
+from agents.memory import Recalled, recall
 from agents.notes import OUT_OF_TIME
 from agents.orchestrator import Crew, Orchestrator
 from agents.release import Release
@@ -30,6 +32,8 @@ from signalbox.identity import Principal
 from toolbus.contracts import Budget
 
 DIRECT = "direct"
+_BACKGROUND = 5
+"""The priority of calls that nobody waits for (`inference.limits.background_priority`)."""
 _log = structlog.get_logger(__name__)
 
 
@@ -54,6 +58,7 @@ class Turns:
         self._clock = clock
         self._live: dict[str, _Run] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        self._remembering: set[asyncio.Task[None]] = set()
 
     @property
     def reviewer(self) -> Reviewer:
@@ -95,7 +100,9 @@ class Turns:
     async def close(self) -> None:
         """Stop every run and wait until the last one is recorded."""
         stops = [self._stop(run, "Signalbox is shutting down") for run in self._live.values() if not run.job.done()]
-        await asyncio.gather(*stops, *self._closing, return_exceptions=True)
+        for task in self._remembering:
+            task.cancel()
+        await asyncio.gather(*stops, *self._closing, *self._remembering, return_exceptions=True)
 
     def _stop(self, run: "_Run", reason: str) -> "asyncio.Task[None]":
         # A task of its own: whoever asked for the stop may be cancelled itself meanwhile.
@@ -164,6 +171,7 @@ class Turns:
         run.answered = True
         async with within(self._settings.lookup_timeout_s, "The conversation store"):
             await self._keep(turn, result)
+        self._remember(run, turn, crew)
         return result
 
     async def _keep(self, turn: Turn, result: RunResult) -> None:
@@ -179,15 +187,10 @@ class Turns:
         request, settings = run.request, self._settings
         async with within(settings.lookup_timeout_s, "The conversation store"):
             conversation = await self._conversations.open(request.principal, request.conversation_id)
-            asked = False
             if request.conversation_id is None:
-                history = from_context(request.context, settings)
+                recalled = Recalled(*from_context(request.context, settings))
             else:
-                earlier = await self._conversations.history(
-                    request.principal, conversation.id, limit=settings.history_messages
-                )
-                history = from_messages(earlier, settings)
-                asked = bool(earlier and earlier[-1].result and earlier[-1].result.question)
+                recalled = await recall(self._conversations, request.principal, conversation.id, settings)
             if request.kept:
                 await self._conversations.add_question(request.principal, conversation.id, request.run_id, request.text)
         crew = await self._crews.choose(conversation.id)
@@ -203,7 +206,8 @@ class Turns:
         turn = Turn(
             request=request,
             conversation_id=conversation.id,
-            history=history,
+            history=recalled.history,
+            summary=recalled.summary,
             today=self._clock().date().isoformat(),
             calls=scope,
             budget=budget,
@@ -212,9 +216,26 @@ class Turns:
             evidence=evidence,
             release=Release(crew.reviewer, evidence, run.channel.emit, scope),
             release_name=crew.release,
-            asked_before=asked,
+            asked_before=recalled.asked_back,
         )
+        run.recalled = recalled
         return turn, crew
+
+    def _remember(self, run: "_Run", turn: Turn, crew: Crew) -> None:
+        """Renew the conversation's summary where it is due; nobody waits for it."""
+        every = self._settings.summary_every
+        if every and turn.request.kept and len(run.recalled.due) >= every:
+            task = asyncio.create_task(self._renew(run.recalled, turn, crew), name=f"memory {turn.conversation_id}")
+            self._remembering.add(task)
+            task.add_done_callback(self._remembering.discard)
+
+    async def _renew(self, recalled: Recalled, turn: Turn, crew: Crew) -> None:
+        try:
+            summary = await crew.memory.write(recalled, replace(turn.calls, meter=UsageMeter(), priority=_BACKGROUND))
+            async with asyncio.timeout(self._settings.lookup_timeout_s):
+                await self._conversations.keep_summary(turn.request.principal, turn.conversation_id, summary)
+        except Exception as error:  # noqa: BLE001 - the root of a task; the next turn tries again
+            _log.warning("summary.not_kept", run_id=turn.request.run_id, error=type(error).__name__)
 
     def _result(self, run: "_Run", turn: Turn, answer: "DirectAnswer | Orchestrator | None" = None) -> RunResult:
         meter = turn.calls.meter
@@ -262,6 +283,7 @@ class _Run:
         self.channel = channel
         self.turn: Turn | None = None
         self.crew: Crew | None = None
+        self.recalled = Recalled()
         self.job: asyncio.Task[RunEvent]
         self.stopping: asyncio.Task[None] | None = None
         self.answered = False

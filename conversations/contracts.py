@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from runs.events import RunResult
 from signalbox.identity import Principal
@@ -17,8 +17,19 @@ class Message(BaseModel):
     role: Literal["user", "assistant"]
     text: str
     at: datetime
+    id: int = Field(default=0, description="Rises with every message of a conversation.")
     run_id: str = ""
     result: RunResult | None = None
+
+
+class Summary(BaseModel):
+    """What a conversation's messages up to and with `upto` amount to; `tainted` when documents or tools had a say."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str = ""
+    upto: int = 0
+    tainted: bool = False
 
 
 class Conversation(BaseModel):
@@ -53,6 +64,14 @@ class ConversationStore(Protocol):
 
     async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
         """Second write of a turn."""
+        ...
+
+    async def summary(self, principal: Principal, conversation_id: str) -> Summary:
+        """The summary of its earlier messages; an empty one when there is none."""
+        ...
+
+    async def keep_summary(self, principal: Principal, conversation_id: str, summary: Summary) -> None:
+        """Keep a newer summary in place of the last; nothing happens when a newer one is there already."""
         ...
 
     async def list(self, principal: Principal, *, limit: int = 50, before: str | None = None) -> list[Conversation]:

@@ -9,7 +9,7 @@ from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from conversations.contracts import Conversation, Message
+from conversations.contracts import Conversation, Message, Summary
 from conversations.tables import conversation, message
 from runs.events import RunResult
 from runs.ids import new_conversation_id
@@ -106,6 +106,24 @@ class SqlConversationStore:
             _append(connection, principal, conversation_id, **answer)
 
         await change(self._engine, add)
+
+    async def summary(self, principal: Principal, conversation_id: str) -> Summary:
+        """The summary of its earlier messages; an empty one when there is none."""
+        columns = (conversation.c.summary, conversation.c.summary_upto, conversation.c.summary_tainted)
+        query = sa.select(*columns).where(*_owned(principal), conversation.c.id == conversation_id)
+        row = await look(self._engine, lambda connection: connection.execute(query).first())
+        return Summary() if row is None else Summary(text=row[0], upto=row[1], tainted=row[2])
+
+    async def keep_summary(self, principal: Principal, conversation_id: str, summary: Summary) -> None:
+        """Keep a newer summary in place of the last; nothing happens when a newer one is there already."""
+        text = summary.text.replace("\x00", "\ufffd")
+        newer = (conversation.c.id == conversation_id, conversation.c.summary_upto < summary.upto)
+        update = (
+            sa.update(conversation)
+            .where(*_owned(principal), *newer)
+            .values(summary=text, summary_upto=summary.upto, summary_tainted=summary.tainted)
+        )
+        await change(self._engine, lambda connection: connection.execute(update))
 
     async def list(self, principal: Principal, *, limit: int = 50, before: str | None = None) -> list[Conversation]:
         """The principal's conversations, latest first; an unknown `before` is an error, not an empty page."""
@@ -208,4 +226,5 @@ def _conversation(row: Mapping[Any, Any]) -> Conversation:
 
 def _message(row: Mapping[Any, Any]) -> Message:
     result = RunResult.model_validate_json(row["result"]) if row["result"] else None
-    return Message(role=row["role"], text=row["text"], at=_utc(row["at"]), run_id=row["run_id"], result=result)
+    said = {name: row[name] for name in ("id", "role", "text", "run_id")}
+    return Message(**said, at=_utc(row["at"]), result=result)

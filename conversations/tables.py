@@ -12,6 +12,9 @@ conversation = sa.Table(
     sa.Column("user", sa.String(200), nullable=False),
     sa.Column("external_id", sa.String(200)),
     sa.Column("title", sa.String(200), nullable=False, server_default=""),
+    sa.Column("summary", sa.Text, nullable=False, server_default=""),
+    sa.Column("summary_upto", sa.BigInteger, nullable=False, server_default="0"),  # id of the last message in it
+    sa.Column("summary_tainted", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
     sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
     sa.Index("ix_conversation_owner", "tenant", "user", "updated_at", "id"),

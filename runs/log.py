@@ -1,7 +1,9 @@
 """Every run's events, in order, for as many readers as ask: live from memory, later from the database.
 
 The log drives a run: it pulls the runner's events in a task of its own, numbers them, and wakes the readers. So a
-reader that goes away loses nothing, and a run can be stopped from anywhere. Finished runs are written in groups.
+reader that goes away loses nothing, and a run can be stopped from anywhere. A reader that follows slowly slows the run
+down; one that takes nothing any more is not waited for, and finds everything when it comes back. Finished runs are
+written in groups.
 """
 
 import asyncio
@@ -43,7 +45,8 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
     conversation_id: str = ""
     events: list[RunEvent] = field(default_factory=list)
-    wakers: set[Waker] = field(default_factory=set)
+    readers: set["_Reader"] = field(default_factory=set)
+    moved: Waker = field(default_factory=Waker)
     task: asyncio.Task[None] | None = None
     ended: bool = False
     saved: bool = False
@@ -63,11 +66,35 @@ class _Run:
             self.conversation_id = event.conversation_id
         self.events.append(event.model_copy(update=changes) if changes else event)
         self.ended = isinstance(event, TERMINAL)
-        for waker in self.wakers:
-            waker.set()
+        for reader in self.readers:
+            reader.waker.set()
+
+    def leads(self, lag: int) -> bool:
+        """Whether some reader is more than `lag` events behind."""
+        return any(len(self.events) - reader.seen > lag for reader in self.readers)
+
+    async def wait_for_readers(self, lag: int, patience_s: float) -> None:
+        """Until no reader that still takes something is more than `lag` events behind."""
+        while not self.ended:
+            now = time.monotonic()
+            behind = [
+                reader.moved_at + patience_s - now
+                for reader in self.readers
+                if len(self.events) - reader.seen > lag and now - reader.moved_at < patience_s
+            ]
+            if not behind:
+                return
+            await self.moved.wait(max(0.01, min(behind)))
 
     def belongs_to(self, principal: Principal) -> bool:
         return (self.tenant, self.user) == (principal.tenant, principal.user)
+
+
+@dataclass(eq=False)
+class _Reader:
+    seen: int
+    waker: Waker = field(default_factory=Waker)
+    moved_at: float = field(default_factory=time.monotonic)
 
 
 class RunLog:
@@ -207,6 +234,8 @@ class RunLog:
                 run.append(event)
                 if run.ended:
                     break
+                if run.leads(self._settings.reader_lag_events):
+                    await run.wait_for_readers(self._settings.reader_lag_events, self._settings.reader_patience_s)
                 if len(run.events) >= self._settings.max_events:
                     run.append(RunFailed(code="too_large", message="The run emitted too many events.", status=500))
                     break
@@ -240,11 +269,13 @@ class RunLog:
         self._work.set()
 
     def _evict(self) -> None:
-        while len(self._finished) > self._settings.keep_in_memory:
+        limit, held = self._settings, sum(len(run.events) for run in self._finished.values())
+        while len(self._finished) > limit.keep_in_memory or (held > limit.keep_events_in_memory and self._engine):
             oldest = next(iter(self._finished.values()))
             if not oldest.saved and self._engine is not None:
                 return  # the next flush comes back here
             del self._finished[oldest.run_id]
+            held -= len(oldest.events)
 
     async def _flush_forever(self) -> None:
         next_prune = 0.0
@@ -289,20 +320,23 @@ class RunLog:
 
 
 async def _read(run: _Run, after_seq: int, idle_s: float | None) -> AsyncGenerator[list[RunEvent], None]:
-    waker = Waker()
-    run.wakers.add(waker)
+    reader = _Reader(max(after_seq, 0))
+    run.readers.add(reader)
     try:
-        seen = max(after_seq, 0)
         while True:
-            if batch := run.events[seen:]:
-                seen += len(batch)
-                yield batch
-            if run.ended and seen >= len(run.events):
+            if batch := run.events[reader.seen :]:
+                reader.moved_at = time.monotonic()
+                yield batch  # taken when the next one is asked for
+                reader.seen += len(batch)
+                reader.moved_at = time.monotonic()
+                run.moved.set()
+            if run.ended and reader.seen >= len(run.events):
                 return
-            if seen >= len(run.events) and not await waker.wait(idle_s):
+            if reader.seen >= len(run.events) and not await reader.waker.wait(idle_s):
                 yield []
     finally:
-        run.wakers.discard(waker)
+        run.readers.discard(reader)
+        run.moved.set()
 
 
 async def _replay(events: list[RunEvent]) -> AsyncGenerator[list[RunEvent], None]:

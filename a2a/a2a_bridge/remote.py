@@ -26,6 +26,7 @@ from signalbox.errors import ToolFault, UpstreamDown
 _log = structlog.get_logger(__name__)
 _CARD_TIMEOUT_S = 5.0
 _CANCEL_TIMEOUT_S = 3.0
+_NAME_TIMEOUT_S = 0.7
 _MAX_ANSWER_CHARS = 64_000
 _BINDINGS = ["JSONRPC", "HTTP+JSON"]
 _UNFINISHED = {
@@ -125,31 +126,61 @@ class RemoteChatAgent(BaseChatAgent):
 
     async def _exchange(self, text: str) -> str:
         client = await self._connection.client()
-        task_id = ""
-        parts: list[str] = []
+        heard = _Heard()
+        listening = asyncio.ensure_future(self._listen(client, text, heard))
         try:
             async with asyncio.timeout(self._timeout_s):
-                request = SendMessageRequest(message=new_text_message(text, role=Role.ROLE_USER))
-                async for event in client.send_message(request):
-                    if event.HasField("task"):
-                        task_id = event.task.id
-                    if event.HasField("status_update") and event.status_update.status.state in _UNFINISHED:
-                        how = _UNFINISHED[event.status_update.status.state]
-                        raise ToolFault(f"The remote agent {self.name!r} {how}.")
-                    if event.HasField("artifact_update") or event.HasField("message"):
-                        parts.append(get_stream_response_text(event) or "")
+                await asyncio.shield(listening)
         except TimeoutError as error:
-            await _cancel(client, task_id)
+            await _give_up(client, listening, heard)
             raise UpstreamDown(f"The remote agent {self.name!r} did not answer in {self._timeout_s:g} s.") from error
         except asyncio.CancelledError:
-            await asyncio.shield(_cancel(client, task_id))
+            await asyncio.shield(asyncio.ensure_future(_give_up(client, listening, heard)))
             raise
         except (A2AClientError, httpx.HTTPError) as error:
             raise UpstreamDown(f"The remote agent {self.name!r} broke off: {type(error).__name__}.") from error
-        answer = "".join(parts).strip()
+        answer = "".join(heard.parts).strip()
         if not answer:
             raise ToolFault(f"The remote agent {self.name!r} ended without an answer.")
         return answer[:_MAX_ANSWER_CHARS]
+
+    async def _listen(self, client: Client, text: str, heard: "_Heard") -> None:
+        request = SendMessageRequest(message=new_text_message(text, role=Role.ROLE_USER))
+        async for event in client.send_message(request):
+            if event.HasField("task"):
+                heard.task(event.task.id)
+            if event.HasField("status_update") and event.status_update.status.state in _UNFINISHED:
+                how = _UNFINISHED[event.status_update.status.state]
+                raise ToolFault(f"The remote agent {self.name!r} {how}.")
+            if event.HasField("artifact_update") or event.HasField("message"):
+                heard.parts.append(get_stream_response_text(event) or "")
+
+
+class _Heard:
+    """What came back so far."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.task_id = ""
+        self.named = asyncio.Event()
+
+    def task(self, task_id: str) -> None:
+        """The agent said by which id it knows our task."""
+        self.task_id = task_id
+        self.named.set()
+
+
+async def _give_up(client: Client, listening: "asyncio.Future[None]", heard: _Heard) -> None:
+    """Cancel the task over there. Who hangs up before it has a name leaves it running: so wait for that a little."""
+    if not heard.task_id and not listening.done():
+        naming = asyncio.ensure_future(heard.named.wait())
+        await asyncio.wait([naming, listening], timeout=_NAME_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        naming.cancel()
+    await _cancel(client, heard.task_id)
+    listening.cancel()
+    await asyncio.wait([listening], timeout=_NAME_TIMEOUT_S)
+    if listening.done() and not listening.cancelled():
+        listening.exception()  # seen
 
 
 async def _cancel(client: Client, task_id: str) -> None:

@@ -17,7 +17,7 @@ from autogen_core.models import (
     UserMessage,
 )
 
-_SECTIONS = ("now", "history", "question", "specialists", "task", "findings", "outcomes", "role")
+_SECTIONS = ("now", "summary", "history", "question", "specialists", "task", "findings", "outcomes", "role")
 _SECTION = re.compile(rf"<({'|'.join(_SECTIONS)})>\s*(.*?)\s*</\1>", re.DOTALL)
 _SPEAKER = re.compile(r"^\s*[*_-]*\s*(user|assistant|human|ai)\s*[*_]*\s*:\s*", re.IGNORECASE | re.MULTILINE)
 

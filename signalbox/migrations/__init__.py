@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from signalbox.errors import Conflict
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision under `versions/`; a test holds the two together."""
 
 _LOCK = 7_301_144_268  # PostgreSQL advisory lock: replicas that start together migrate one after the other

@@ -99,6 +99,13 @@ class Served:
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    async with serving_at(tmp_path) as everything:
+        yield everything
+
+
+@contextlib.asynccontextmanager
+async def serving_at(tmp_path: Path) -> AsyncIterator[Served]:
+    """The server with what stands behind it, in the loop of the caller."""
     turns, decisions = ScriptedTurns(), Decisions()
     engine = open_engine(sqlite_url(tmp_path / "a2a.db"))
     config = uvicorn.Config(lambda: None, host="127.0.0.1", port=0, log_level="error", lifespan="off", http="h11")

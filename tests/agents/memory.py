@@ -12,7 +12,7 @@ from autogen_core import CancellationToken
 from autogen_core.tools import TextResultContent, ToolResult, ToolSchema, Workbench
 from pydantic import BaseModel
 
-from conversations.contracts import Conversation, Message
+from conversations.contracts import Conversation, Message, Summary
 from runs.events import RunResult, ToolCalled, ToolFinished
 from runs.ids import new_conversation_id
 from signalbox.errors import NotFound
@@ -134,6 +134,7 @@ class MemoryConversations:
     """`ConversationStore` in a dictionary."""
 
     messages: dict[tuple[str, str], list[Message]] = field(default_factory=dict)
+    summaries: dict[tuple[str, str], Summary] = field(default_factory=dict)
     delay_s: float = 0
 
     async def open(self, principal: Principal, conversation_id: str | None) -> Conversation:
@@ -150,12 +151,19 @@ class MemoryConversations:
         return self.messages[principal.user, conversation_id][-limit:]
 
     async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
-        message = Message(role="user", text=text, at=datetime.now(UTC), run_id=run_id)
-        self.messages[principal.user, conversation_id].append(message)
+        kept = self.messages[principal.user, conversation_id]
+        kept.append(Message(id=len(kept) + 1, role="user", text=text, at=datetime.now(UTC), run_id=run_id))
 
     async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
-        message = Message(role="assistant", text=result.text, at=datetime.now(UTC), run_id=result.run_id, result=result)
-        self.messages[principal.user, conversation_id].append(message)
+        kept = self.messages[principal.user, conversation_id]
+        answer = {"role": "assistant", "text": result.text, "at": datetime.now(UTC), "run_id": result.run_id}
+        kept.append(Message.model_validate({"id": len(kept) + 1, "result": result, **answer}))
+
+    async def summary(self, principal: Principal, conversation_id: str) -> Summary:
+        return self.summaries.get((principal.user, conversation_id), Summary())
+
+    async def keep_summary(self, principal: Principal, conversation_id: str, summary: Summary) -> None:
+        self.summaries[principal.user, conversation_id] = summary
 
     async def list(self, principal: Principal, *, limit: int = 50, before: str | None = None) -> list[Conversation]:
         return []

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from conversations.contracts import ConversationStore
+from conversations.contracts import ConversationStore, Summary
 from conversations.store import SqlConversationStore
 from runs.events import RunResult, Source
 from runs.ids import new_run_id
@@ -15,6 +15,7 @@ from signalbox.errors import NotFound
 from signalbox.identity import Principal
 
 ADA = Principal(user="ada")
+BRUNO = Principal(user="bruno")
 STRANGERS = [Principal(user="bruno"), Principal(user="ada", tenant="other")]
 
 
@@ -142,3 +143,18 @@ async def test_many_turns_at_once_lose_nothing(store: SqlConversationStore):
 async def test_the_store_satisfies_its_contract(store: SqlConversationStore):
     as_protocol: ConversationStore = store
     assert await as_protocol.list(ADA) == []
+
+
+async def test_a_summary_is_kept_for_its_owner_alone_and_only_the_newest(store: SqlConversationStore):
+    conversation = await store.open(ADA, None)
+    await store.add_question(ADA, conversation.id, "run_1", "How many days?")
+    (first,) = await store.history(ADA, conversation.id)
+    assert await store.summary(ADA, conversation.id) == Summary()
+    kept = Summary(text="About leave.\x00", upto=first.id + 1, tainted=True)
+    await store.keep_summary(ADA, conversation.id, kept)
+    await store.keep_summary(ADA, conversation.id, Summary(text="Older.", upto=first.id))
+    await store.keep_summary(BRUNO, conversation.id, Summary(text="Bruno's.", upto=first.id + 9))
+    assert await store.summary(ADA, conversation.id) == Summary(text="About leave.\ufffd", upto=kept.upto, tainted=True)
+    assert await store.summary(BRUNO, conversation.id) == Summary()
+    await store.delete(ADA, conversation.id)
+    assert await store.summary(ADA, conversation.id) == Summary()

@@ -203,3 +203,73 @@ async def test_closing_stops_what_runs_and_keeps_it(engine: AsyncEngine):
     await log.close(grace_s=1)
     events = await RunLog(engine).events(ADA, "run_1")
     assert [type(event) for event in events] == [RunStarted, RunCancelled]
+
+
+async def many(count: int, made: list[int]) -> AsyncGenerator[RunEvent, None]:
+    yield RunStarted(conversation_id="conv_1", model="signalbox")
+    for number in range(count):
+        made.append(number)
+        yield AnswerSegment(text=str(number))
+    yield RunFailed(code="x", message="the end")
+
+
+async def settled() -> None:
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+async def test_a_slow_reader_slows_the_run_and_loses_nothing(engine: AsyncEngine):
+    log = RunLog(engine, RunsSettings(reader_lag_events=10))
+    made: list[int] = []
+    log.start(ADA, "run_1", many(100, made))
+    batches = log.batches("run_1")
+    first = await anext(batches)
+    await settled()
+    assert len(made) <= len(first) + 11
+    rest = [event async for batch in batches for event in batch]
+    assert [event.seq for event in [*first, *rest]] == list(range(1, 103))
+    await log.close()
+
+
+async def test_a_reader_that_leaves_holds_nothing_up_and_finds_everything_when_it_is_back(engine: AsyncEngine):
+    log = RunLog(engine, RunsSettings(reader_lag_events=10))
+    made: list[int] = []
+    log.start(ADA, "run_1", many(100, made))
+    batches = log.batches("run_1")
+    first = await anext(batches)
+    await settled()
+    await batches.aclose()
+    await settled()
+    assert len(made) == 100
+    resumed = await log.subscribe(ADA, "run_1", after_seq=first[-1].seq)
+    rest = [event async for batch in resumed for event in batch]
+    assert [event.seq for event in [*first, *rest]] == list(range(1, 103))
+    await log.close()
+
+
+async def test_a_reader_that_takes_nothing_is_not_waited_for_for_ever(engine: AsyncEngine):
+    log = RunLog(engine, RunsSettings(reader_lag_events=10, reader_patience_s=0.05))
+    made: list[int] = []
+    log.start(ADA, "run_1", many(100, made))
+    batches = log.batches("run_1")
+    first = await anext(batches)
+    async with asyncio.timeout(5):
+        while len(made) < 100:
+            await asyncio.sleep(0.01)
+    rest = [event async for batch in batches for event in batch]
+    assert [event.seq for event in [*first, *rest]] == list(range(1, 103))
+    await log.close()
+
+
+async def test_memory_holds_so_many_events_of_finished_runs_and_the_database_the_rest(engine: AsyncEngine):
+    log = RunLog(engine, RunsSettings(keep_events_in_memory=120))
+    for number in range(3):
+        log.start(ADA, f"run_{number}", many(100, []))
+        await read(log, f"run_{number}")
+    await log.flush()
+    log.start(ADA, "run_last", many(1, []))
+    await read(log, "run_last")
+    await settled()
+    assert sum(len(run.events) for run in log._finished.values()) <= 120
+    assert len(await log.events(ADA, "run_0")) == 102
+    await log.close()
