@@ -1,6 +1,7 @@
 """Faults of AutoGen 0.7.5 that we work around. Each test holds our side; those marked `upstream` notice a fix there."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from autogen_core.tools import ToolSchema
 
 from agents.contracts import Plan, Step
 from agents.guard import GuardedWorkbench
-from agents.scope import bounded, child_of
+from agents.scope import Turn, bounded, child_of
 from inference.contracts import CallScope, UsageMeter
+from runs.events import Progress
 from tests.agents.memory import MemoryBus, MemoryWorkbench
 from tests.agents.scripted import ADA, BRUNO, Reply, ScriptedModels, ask, call, collect, evidence
 from toolbus.contracts import Budget, CallContext
@@ -169,3 +171,94 @@ async def slow(_: Any):
 
 async def nothing(_: Any) -> str:
     return ""
+
+
+async def test_a_step_that_fails_loses_nothing_of_the_others(house):
+    """Defect 4: GraphFlow ends with the first node that fails, and every result with it."""
+    home = house(three_steps(b=Reply(error=RuntimeError("boom"))), replans=0)
+    events = await collect(home.turns.run(ask("Go")))
+    assert [step.status for step in events[-1].result.steps] == ["ok", "failed", "ok"]
+    assert "could not do its part" in events[-1].result.text
+
+
+async def test_a_conversation_goes_on_after_a_turn_that_was_stopped(house):
+    """Defect 5: a team that is used again after a cancel says that it is done and has run nothing."""
+    slow = iter([Reply("never", 30), "Here I am.", "Here I am."])
+    home = house(lambda seen: one_generalist() if seen.role == "planner" else next(slow))
+    first = ask("Go")
+    reading = asyncio.create_task(collect(home.turns.run(first)))
+    while not home.models.by_role("specialist:generalist"):
+        await asyncio.sleep(0.01)
+    await home.turns.cancel(ADA, first.run_id)
+    events = await reading
+    assert events[-1].type == "run.cancelled"
+    again = await collect(home.turns.run(ask("Again", conversation_id=events[0].conversation_id)))
+    assert again[-1].result.text == "Here I am."
+
+
+async def test_cancelling_the_task_that_reads_ends_the_work_and_starts_no_more(house):
+    """Defect 6: a team without a token works on to its end when its task is cancelled."""
+    home = house(three_steps(a=Reply("A.", 30), b=Reply("B.", 30), c=Reply("C.", 30)))
+    reader = asyncio.create_task(collect(home.turns.run(ask("Go"))))
+    while len(home.models.by_role("specialist:generalist")) < 3:
+        await asyncio.sleep(0.01)
+    reader.cancel()
+    await asyncio.wait([reader])
+    await home.turns.close()
+    calls = len(home.models.seen)
+    await asyncio.sleep(0.2)
+    assert len(home.models.seen) == calls
+    assert all(seen.cancelled for seen in home.models.by_role("specialist:generalist"))
+
+
+async def test_what_worked_for_a_turn_is_gone_after_it(house):
+    """Defect 8 (autogen #5374, #4893): a shared runtime keeps the agents of every request for ever."""
+    bus = MemoryBus(knowledge__search=lambda _: evidence(REF, "25 days."))
+    home = house(searches, bus)
+
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(thing, (AssistantAgent, Turn, CancellationToken)) for thing in gc.get_objects())
+
+    await collect(home.turns.run(ask("Leave?")))
+    bus.contexts.clear()
+    home.models.seen.clear()
+    before = alive()
+    for _ in range(10):
+        await collect(home.turns.run(ask("Leave?")))
+        bus.contexts.clear()
+        home.models.seen.clear()
+    assert alive() <= before
+
+
+async def test_progress_of_a_tool_is_heard_while_it_works(house):
+    """Defect 11: AutoGen lets only its own workbench stream events of tools, so ours go another way."""
+    go_on = asyncio.Event()
+
+    async def works(_: Any):
+        await bus.contexts[-1].emit(Progress(step_id="s1", message="halfway", fraction=0.5))
+        await go_on.wait()
+        return evidence(REF, "25 days.")
+
+    bus = MemoryBus(knowledge__search=works)
+    home = house(searches, bus)
+    heard = []
+    async for event in home.turns.run(ask("Leave?")):
+        heard.append(event.type)
+        if event.type == "progress":
+            assert not bus.completed
+            go_on.set()
+    assert heard.index("progress") < heard.index("tool.finished")
+
+
+def three_steps(**replies: Any):
+    steps = [Step(id=name, specialist="generalist", task=name) for name in "abc"]
+
+    def say(seen):
+        if seen.role == "planner":
+            return Plan(steps=steps)
+        if seen.role == "synthesiser":
+            return "Merged."
+        return replies.get(seen.prompt.split("<task>\n")[1][0], "Done.")
+
+    return say

@@ -92,7 +92,8 @@ async def test_a_long_history_is_cut_from_its_old_end(house):
     context = tuple(ChatMessage(role="user", content=f"message {index} " + "x" * 100) for index in range(9))
     await collect(home.turns.run(ask("Hm?", context=context)))
     prompt = home.models.by_role("planner")[0].prompt
-    assert [index for index in range(9) if f"message {index}" in prompt] == [7, 8]
+    shown = prompt.split("<history>\n")[1].split("</history>")[0]
+    assert [index for index in range(9) if f"message {index}" in shown] == [7, 8]
 
 
 async def test_another_users_conversation_does_not_exist(house):
