@@ -27,6 +27,8 @@ class Routing:
 
     routes: tuple[Route, ...] = ()
     reply: str = ""
+    question: str = ""
+    assumptions: tuple[str, ...] = ()
 
 
 def joined(routes: Sequence[Route], message: str, readers: Set[str]) -> list[Route]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from inference.embedded.arguments.values import IDENTIFIER
 from inference.embedded.followups import intents_of, rewrite
-from inference.embedded.intents import Intent, asks_for_rule, composes, wants_action
+from inference.embedded.intents import Intent, asks_for_rule, clean, composes, wants_action
 from inference.embedded.joining import Route, Routing, joined
 from inference.embedded.prompt_reader import Prompt
 from inference.embedded.settings import EmbeddedSettings
@@ -89,6 +89,7 @@ _CLOSE = 0.2
 """How little behind the best another may be to be asked about a part though it has another part to itself."""
 _SURE = 0.75
 """A likeness with a specialist's own example that leaves no doubt."""
+_SAYS_NOTHING = "What do you mean? Name the thing, the place or the time that you ask about."
 
 
 class Router:
@@ -107,14 +108,17 @@ class Router:
             return Routing(reply=reply or "What would you like to know?")
         if not profiles:
             return Routing(reply="No specialist is available for this at the moment.")
+        if not prompt.history and not key_stems(clean(message)):
+            return Routing(question=_SAYS_NOTHING)  # "And that one?", with nothing that it could point back to
         whole = rewrite(message, prompt.history, prompt.now)
+        assumptions = () if whole == message else (f"you ask “{clip(whole, 200)}”",)
         intents = intents_of(whole)
         texts = [clip(intent.whole, 600) for intent in intents]
         samples = [sample for profile in profiles for sample in profile.samples]
         vectors = await self._vectors.embed([*texts, *samples])
         routes = await asyncio.to_thread(_routes, intents, profiles, vectors)
         readers = frozenset(profile.name for profile in profiles if profile.reads > 0.5)
-        return Routing(tuple(joined(routes, whole, readers)))
+        return Routing(tuple(joined(routes, whole, readers)), assumptions=assumptions)
 
 
 class _Profile:

@@ -29,7 +29,8 @@ def plan_of(routing: Routing, *, max_steps: int = 8) -> dict[str, Any]:
             steps.append({"id": step_id, "specialist": specialist, "task": route.task[:2000], "needs": needs})
         if not route.is_action:
             found = [step["id"] for step in steps[-len(route.specialists) :]]
-    return {"steps": steps[:max_steps], "reply": routing.reply}
+    said = {"question": routing.question, "assumptions": list(routing.assumptions)}
+    return {"steps": steps[:max_steps], "reply": routing.reply, **{name: text for name, text in said.items() if text}}
 
 
 def verdict_of(schema: Schema) -> dict[str, Any]:

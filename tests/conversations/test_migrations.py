@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import conversations.tables
 import gateway.tables
+import inference.batch.tables
 import runs.tables
 import signalbox.migrations
 from signalbox.database import open_engine, sqlite_url
@@ -22,7 +23,12 @@ from signalbox.errors import Conflict
 from signalbox.migrations import HEAD, migrate
 from tests.runs.database import BOTH_DATABASES
 
-TABLES = [conversations.tables.metadata, runs.tables.metadata, gateway.tables.metadata]
+TABLES = [
+    conversations.tables.metadata,
+    runs.tables.metadata,
+    gateway.tables.metadata,
+    inference.batch.tables.metadata,
+]
 
 
 @pytest.mark.parametrize("backend", BOTH_DATABASES)

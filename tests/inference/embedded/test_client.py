@@ -92,6 +92,12 @@ async def test_a_follow_up_is_made_whole_with_the_question_before(client: Embedd
     history = [{"role": "user", "text": "How many visitors came in February?"}, {"role": "assistant", "text": "12."}]
     made = await plan(client, "and in March?", history=history)
     assert [(step.specialist, step.task) for step in made.steps] == [("numbers", "How many visitors came in March?")]
+    assert made.assumptions == ["you ask “How many visitors came in March?”"]
+
+
+async def test_what_points_back_to_nothing_is_asked_back(client: EmbeddedClient) -> None:
+    made = await plan(client, "What about it?")
+    assert made == Plan(question="What do you mean? Name the thing, the place or the time that you ask about.")
 
 
 async def test_nothing_is_planned_after_outcomes(client: EmbeddedClient) -> None:
