@@ -5,6 +5,8 @@ What it says is data for the run, never an instruction.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from urllib.parse import urlsplit
@@ -27,6 +29,7 @@ _log = structlog.get_logger(__name__)
 _CARD_TIMEOUT_S = 5.0
 _CANCEL_TIMEOUT_S = 3.0
 _NAME_TIMEOUT_S = 0.7
+_COOL_DOWN_S = 30.0
 _MAX_ANSWER_CHARS = 64_000
 _BINDINGS = ["JSONRPC", "HTTP+JSON"]
 _UNFINISHED = {
@@ -49,6 +52,15 @@ class RemoteConnection:
             headers=headers, timeout=httpx.Timeout(settings.timeout_s, connect=_CARD_TIMEOUT_S), trust_env=False
         )
         self._card: AgentCard | None = None
+        self._failed_at = -math.inf
+
+    def health(self) -> str:
+        """`up`, or that it did not answer a short while ago: then plans leave it out where others can do the work."""
+        return "up" if time.monotonic() - self._failed_at > _COOL_DOWN_S else "did not answer a moment ago"
+
+    def noted(self, *, answered: bool) -> None:
+        """Whether it answered when it was asked just now."""
+        self._failed_at = -math.inf if answered else time.monotonic()
 
     async def card(self) -> AgentCard:
         """Its card, fetched once; raises `UpstreamDown` or `ToolFault`."""
@@ -57,6 +69,7 @@ class RemoteConnection:
                 async with asyncio.timeout(_CARD_TIMEOUT_S):
                     card = await A2ACardResolver(self._http, self._settings.url).get_agent_card()
             except (A2AClientError, httpx.HTTPError, TimeoutError) as error:
+                self.noted(answered=False)
                 raise UpstreamDown(
                     f"The remote agent {self._name!r} at {self._settings.url!r} does not show its card.",
                     hint="Check a2a.agents in the settings.",
@@ -132,13 +145,16 @@ class RemoteChatAgent(BaseChatAgent):
             async with asyncio.timeout(self._timeout_s):
                 await asyncio.shield(listening)
         except TimeoutError as error:
+            self._connection.noted(answered=False)
             await _give_up(client, listening, heard)
             raise UpstreamDown(f"The remote agent {self.name!r} did not answer in {self._timeout_s:g} s.") from error
         except asyncio.CancelledError:
             await asyncio.shield(asyncio.ensure_future(_give_up(client, listening, heard)))
             raise
         except (A2AClientError, httpx.HTTPError) as error:
+            self._connection.noted(answered=False)
             raise UpstreamDown(f"The remote agent {self.name!r} broke off: {type(error).__name__}.") from error
+        self._connection.noted(answered=True)
         answer = "".join(heard.parts).strip()
         if not answer:
             raise ToolFault(f"The remote agent {self.name!r} ended without an answer.")

@@ -17,8 +17,15 @@ class RemoteSpecialist:
     """Wraps an agent that runs somewhere else. It gets the task and the findings it needs, never the conversation."""
 
     def __init__(
-        self, name: str, description: str, examples: Sequence[str], make: MakeAgent, limits: SpecialistSettings
+        self,
+        name: str,
+        description: str,
+        examples: Sequence[str],
+        make: MakeAgent,
+        limits: SpecialistSettings,
+        health: Callable[[], str] = lambda: "up",
     ) -> None:
+        self._health = health
         self._name = name
         self._description = description
         self._examples = tuple(examples)
@@ -54,6 +61,10 @@ class RemoteSpecialist:
     def limits(self) -> SpecialistSettings:
         """How far one of its steps may go."""
         return self._limits
+
+    def health(self) -> str:
+        """How it was when it was last asked."""
+        return self._health()
 
     def agent(self, equipment: Equipment) -> BaseChatAgent:
         """A fresh connection to the agent."""

@@ -38,5 +38,10 @@ async def _specialist(name: str, remote: RemoteAgent, connection: RemoteConnecti
         examples = examples or tuple(example for skill in card.skills for example in skill.examples)
     limits = SpecialistSettings(module="a2a_bridge.remote", timeout_s=remote.timeout_s)
     return RemoteSpecialist(
-        name, description, examples, lambda agent: RemoteChatAgent(agent, connection, remote.timeout_s), limits
+        name,
+        description,
+        examples,
+        lambda agent: RemoteChatAgent(agent, connection, remote.timeout_s),
+        limits,
+        health=connection.health,
     )

@@ -58,6 +58,20 @@ async def test_one_that_is_not_there_is_named() -> None:
         await ask("http://127.0.0.1:1", "hello")
 
 
+async def test_one_that_did_not_answer_is_said_to_be_down_until_it_answers_again(served: Served) -> None:
+    connection = RemoteConnection("partner", RemoteAgent(url=served.url, timeout_s=10))
+    try:
+        message = TextMessage(content="slow one", source="user")
+        with pytest.raises(UpstreamDown):
+            await RemoteChatAgent("partner", connection, 0.3).on_messages([message], CancellationToken())
+        assert connection.health() == "did not answer a moment ago"
+        message = TextMessage(content="how many", source="user")
+        await RemoteChatAgent("partner", connection, 10).on_messages([message], CancellationToken())
+        assert connection.health() == "up"
+    finally:
+        await connection.close()
+
+
 async def test_a_card_that_points_to_another_origin_is_refused(served: Served) -> None:
     with pytest.raises(ToolFault, match="another origin"):
         await ask(served.url.replace("127.0.0.1", "localhost"), "hello")

@@ -1,5 +1,6 @@
 """The agents on the real bus with a real server process: what is stopped here is stopped there."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -109,3 +110,18 @@ async def test_a_server_that_dies_is_a_reason_in_the_answer(world):
     result = events[-1].result
     assert result.steps[0].status == "failed"
     assert result.text.startswith("I could not answer this. The data specialist could not do its part:")
+
+
+async def test_a_person_who_takes_longer_than_step_and_run_may_take_still_decides(world):
+    """A call that waits ends its step: while somebody decides, no clock of the run counts."""
+    world.log.write_text("")
+    home = at_home(world, script("probe__write", text="late"), timeout_s=1)
+    events = await collect(home.turns.run(ask("Write late")))
+    (approval,) = events[-1].result.approvals
+    context, tool, arguments, _ = world.desk.proposed[approval.id]
+    await asyncio.sleep(max(0.0, context.budget.deadline - time.monotonic()) + 0.01)
+    assert context.budget.spent() == "time"
+    decided = world.context(run_id=context.run_id, chain=context.chain)
+    outcome = await world.bus.call_approved(decided, tool.name, arguments, approval.id)
+    assert outcome.status == "ok"
+    assert world.noted() == ["write late"]

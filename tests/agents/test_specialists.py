@@ -124,3 +124,17 @@ async def test_a_remote_agent_that_does_not_answer_is_a_step_that_timed_out(hous
     home = house(lambda seen: Plan(steps=[step]) if seen.role == "planner" else Reply(""), extra={"remote": [remote]})
     events = await collect(home.turns.run(ask("Where?")))
     assert events[-1].result.text == "I could not answer this. The carrier specialist did not answer within 0.1 s."
+
+
+async def test_the_planner_knows_how_a_remote_agent_is(house):
+    state = ["up"]
+    limits = SpecialistSettings(module="x")
+    partner = RemoteSpecialist("partner", "Another's.", [], lambda name: None, limits, health=lambda: state[0])
+    home = house(lambda seen: Plan(reply="Hello."), extra={"remote": [partner]})
+    for state[0] in ("up", "did not answer a moment ago"):
+        await collect(home.turns.run(ask("Hi")))
+    prompts = [seen.prompt for seen in home.models.by_role("planner")]
+    assert [text.split('"name": "partner"')[1].split('"health": "')[1].split('"')[0] for text in prompts] == [
+        "up",
+        "did not answer a moment ago",
+    ]
