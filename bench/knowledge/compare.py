@@ -2,6 +2,7 @@
 
     python -m venv .venv-peers
     .venv-peers/bin/pip install llama-index-core==0.14.25 chromadb==1.5.9 onnxruntime tokenizers
+    # (with uv: --link-mode copy; LlamaIndex's NLTK opens no file that has a second link)
     python -m bench.knowledge.compare DATA --peers .venv-peers/bin/python [--models DATA_DIR/models]
 
 DATA holds `tts-handbook/` (pages and questions) and `retrieval/handbook-sections/` (a set in BEIR layout). Each system

@@ -120,6 +120,14 @@ class IntegrityJob:
                 if row.passage.sha in vectors
             ]
             await self._dense.add(collection, dense)
+            await self._dense.delete(collection, await self._gone([row.chunk_id for row in part]))
+
+    async def _gone(self, names: Sequence[str]) -> list[str]:
+        """Which of these were let go meanwhile: their writer forgot them in the index before they were added here."""
+        query = select(chunk.c.chunk_id).where(chunk.c.chunk_id.in_(names), chunk.c.state == "live")
+        async with self._database.read() as connection:
+            there = set((await connection.execute(query)).scalars())
+        return [name for name in names if name not in there]
 
     async def _unreachable(self, collection: str, rows: Sequence[_Expected], sample: int) -> int:
         """Ask a sample of vectors for themselves; a vector that does not come back is added anew."""

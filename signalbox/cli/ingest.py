@@ -85,5 +85,7 @@ def _print(report: dict[str, Any]) -> None:
     )
     for refused in report.get("quarantined", []):
         err().print(f"[yellow]Left out[/yellow] {escape(refused['document'])}: {escape(refused['reason'])}")
+    for pair in report.get("near_duplicates", []):
+        err().print(f"[dim]{escape(pair['document'])} nearly repeats {escape(pair['of'])}.[/dim]")
     for warning in report.get("warnings", []):
         err().print(f"[dim]{escape(warning)}[/dim]")

@@ -5,12 +5,13 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
+from knowledge.index.lock import WriterLock
 from knowledge.service import KnowledgeService
 from knowledge.settings import RetrievalSettings
 from signalbox.errors import Conflict, UpstreamDown, UserFault
@@ -19,10 +20,8 @@ from tests.knowledge.retrieval.helpers import ADA, BIKES, LEAVE, WordEmbedder, m
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-async def _open(folder: Path, embedder: WordEmbedder | None = None, url: str = "") -> KnowledgeService:
-    return await KnowledgeService.open(
-        RetrievalSettings(database_url=SecretStr(url)), folder, embedder or WordEmbedder()
-    )
+async def _open(folder: Path, embedder: WordEmbedder | None = None) -> KnowledgeService:
+    return await KnowledgeService.open(RetrievalSettings(), folder, embedder or WordEmbedder())
 
 
 def _record(folder: Path) -> sqlite3.Connection:
@@ -35,6 +34,23 @@ async def test_a_second_writer_is_refused_by_name(tmp_path: Path) -> None:
         await _open(tmp_path)
     await first.close()
     await (await _open(tmp_path)).close()
+
+
+def test_a_lock_that_a_killed_process_left_to_a_child_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "chroma.lock"
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    path.write_text(f"{gone.pid}\n")
+    code = "import fcntl, sys, time; fcntl.flock(0, fcntl.LOCK_EX); print(flush=True); time.sleep(0.5)"
+    with path.open("r+") as held:
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=held, stdout=subprocess.PIPE)
+    with child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        lock = WriterLock(path)
+        lock.acquire()
+        assert path.read_text() == f"{os.getpid()}\n"
+        lock.release()
 
 
 async def test_a_lost_dense_index_is_made_again_from_the_cache(tmp_path: Path) -> None:
@@ -111,7 +127,7 @@ from knowledge.settings import RetrievalSettings
 from tests.knowledge.retrieval.helpers import WordEmbedder, make_document
 
 async def main():
-    settings = RetrievalSettings(database_url=SecretStr(sys.argv[2]))
+    settings = RetrievalSettings(database_url=SecretStr(sys.argv[2]), words=sys.argv[3])
     service = await KnowledgeService.open(settings, Path(sys.argv[1]), WordEmbedder())
     for number in range(10_000):
         await service.store.put(*make_document(f"{number}.md", [f"Rule {number} part {part}." for part in range(5)]))
@@ -122,9 +138,16 @@ asyncio.run(main())
 
 
 @pytest.mark.timeout(60)
-async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path, record_url: str) -> None:
+@pytest.mark.parametrize("kept", ["fts5", "tantivy", "postgresql"])
+async def test_a_killed_writer_loses_nothing_that_it_acknowledged(
+    tmp_path: Path, kept: str, request: pytest.FixtureRequest
+) -> None:
+    url, words = "", kept
+    if kept == "postgresql":
+        url, words = request.getfixturevalue("postgres_url"), "auto"
+    settings = RetrievalSettings.model_validate({"database_url": url, "words": words})
     victim = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _VICTIM, str(tmp_path), record_url, cwd=_ROOT, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-c", _VICTIM, str(tmp_path), url, words, cwd=_ROOT, stdout=asyncio.subprocess.PIPE
     )
     assert victim.stdout is not None
     acknowledged = -1
@@ -137,12 +160,14 @@ async def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path: Path
     acknowledged = max([acknowledged, *(int(line) for line in rest if line.isdigit())])
     await victim.wait()
 
-    service = await _open(tmp_path, url=record_url)
+    service = await KnowledgeService.open(settings, tmp_path, WordEmbedder())
     await service.settled()
     assert (await service.check()).green
     known = await service.store.known("docs")
     complete = {uri for uri, entry in known.items() if entry.fingerprint}
     assert {f"file:///{number}.md" for number in range(acknowledged + 1)} <= complete
+    found = await service.search(ADA, [f"Rule {acknowledged} part 4"], limit=20)
+    assert max(hit.signals["lexical"] for hit in found.hits if hit.document.document == f"{acknowledged}.md") > 0
     for uri in known.keys() - complete:  # what was half-done is done again by the next run
         name = uri.removeprefix("file:///")
         number = name.removesuffix(".md")
