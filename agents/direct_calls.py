@@ -108,8 +108,8 @@ class DirectCall:
         self._reviewer = crew.reviewer
         self._started = time.perf_counter()
         self.reply = DirectReply(release=crew.release)
-        scope = CallScope(ask.principal.tenant, session, ask.run_id, self.reply.meter, priority=ask.priority)
         purpose: Purpose = "batch" if ask.priority else "direct"
+        scope = CallScope(ask.principal.tenant, session, ask.run_id, self.reply.meter, ask.priority, purpose)
         self._engine = crew.models.engine(purpose) if ask.model == "direct" else ask.model
         self._model = crew.models.direct(scope, model=ask.model)
 
@@ -117,16 +117,16 @@ class DirectCall:
         """The whole answer, as far as it may leave."""
         try:
             completion = await self._model.complete(self._body)
-            draft = self._draft = Draft(self._reviewer, self._body)
+            draft = self._draft = Draft(self._reviewer, self._body, streamed=False)
             choice = _choice(completion)
-            begun = await draft.take(choice.get("message") or {})
-            rest = await draft.finish()
+            draft.add(choice.get("message") or {})
+            piece = await draft.finish()
             self._stopped(choice.get("finish_reason"))
         except BaseException as error:
             self._over(error)
             raise
         self._over(None)
-        return Piece(begun.text + rest.text, rest.calls, rest.refusal)
+        return piece
 
     async def stream(self) -> AsyncGenerator[Piece, None]:
         """What may leave, as soon as it may."""
@@ -144,17 +144,16 @@ class DirectCall:
         draft: Draft | None = None
         async with aclosing(self._model.stream(self._body)) as batches:
             async for batch in batches:
-                draft = draft or Draft(self._reviewer, self._body)  # the body has been checked by now
+                draft = draft or Draft(self._reviewer, self._body, streamed=True)  # the body has been checked by now
                 self._draft = draft
-                text = ""
                 for chunk in batch:
                     if not chunk.get("choices"):
                         continue
                     choice = _choice(chunk)
                     finish = choice.get("finish_reason") or finish
                     if delta := choice.get("delta"):
-                        text += (await draft.take(delta)).text
-                if text:
+                        draft.add(delta)
+                if text := await draft.ready():
                     yield Piece(text)
                 if draft.withheld:
                     break

@@ -5,7 +5,7 @@ structured answer) nothing is put in its place: `finish_reason` says `content_fi
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from agents.release import WITHHELD
 from agents.review.invisible import VisibleText
 from agents.review.json_values import look_at_json
-from agents.review.sentences import SentenceGate
+from agents.review.sentences import AT_ONCE, SentenceGate, sentences_of
 from agents.review.thoughts import WithoutThoughts
 from agents.review.verdict import Action, Surroundings, Verdict
 from agents.reviewer import Reviewer
@@ -38,18 +38,19 @@ class Piece:
 
 
 class Draft:
-    """One answer in the making. `take` deltas (or the whole message), then `finish`."""
+    """One answer in the making: `add` deltas and see what is `ready`, or the whole message; then `finish`."""
 
-    def __init__(self, reviewer: Reviewer, body: Mapping[str, Any]) -> None:
+    def __init__(self, reviewer: Reviewer, body: Mapping[str, Any], *, streamed: bool) -> None:
         self._reviewer = reviewer
         self._body = body
         self._structured = wants_json(body)
+        self._at_once = self._structured or not streamed
         self._links = _CallersLinks(body)
         self._thoughts = WithoutThoughts()
         self._visible = VisibleText()
         self._gate = SentenceGate(reviewer.hold_chars)
         self._before = ""
-        self._whole: list[str] = []
+        self._new: list[str] = []
         self._refusal: list[str] = []
         self._calls: dict[int, _Call] = {}
         self.verdict: Action = "release"
@@ -61,33 +62,36 @@ class Draft:
         """Whether nothing more of it leaves."""
         return self.verdict == "withhold"
 
-    async def take(self, message: Mapping[str, Any]) -> Piece:
-        """More of the answer; what of it may leave now. Raises `ModelFault` for another shape."""
+    def add(self, message: Mapping[str, Any]) -> None:
+        """More of the answer. Raises `ModelFault` for another shape."""
         try:
-            for position, part in enumerate(message.get("tool_calls") or ()):
-                self._calls.setdefault(part.get("index", position), _Call()).add(part)
+            if calls := message.get("tool_calls"):
+                for position, part in enumerate(calls):
+                    self._calls.setdefault(part.get("index", position), _Call()).add(part)
             if refusal := message.get("refusal"):
                 self._refusal.append(refusal)
-            text = message.get("content")
-            text = self._thoughts.filter(text) if text else ""
+            if text := message.get("content"):
+                self._new.append(self._thoughts.filter(text))
         except (AttributeError, TypeError) as error:
             raise ModelFault("The model server sent something that is not a chat completion.") from error
-        if not text or self.withheld:
-            return _NOTHING
-        if self._structured:
-            self._whole.append(text)
-            return _NOTHING
-        return Piece(await self._sentences(self._gate.feed(self._visible.filter(text))))
+
+    async def ready(self) -> str:
+        """The whole sentences of what was added since, as far as they may leave."""
+        if self._at_once or self.withheld or not self._new:
+            return ""
+        sentences = self._gate.feed(self._visible.filter("".join(self._new)))
+        self._new.clear()
+        return await self._sentences(sentences)
 
     async def finish(self) -> Piece:
         """The answer is complete: what is left of it, as far as it may leave."""
         if self.withheld:
             return _NOTHING
-        rest = self._thoughts.end()
+        rest = "".join([*self._new, self._thoughts.end()])
         if self._structured:
-            text = await self._json("".join([*self._whole, rest])) if self._whole or rest else ""
+            text = await self._json(rest) if rest else ""
         else:
-            text = await self._sentences([*self._gate.feed(self._visible.filter(rest)), self._gate.end()])
+            text = await self._rest(self._visible.filter(rest))
         refusal = await self._sentence("".join(self._refusal)) if self._refusal and not self.withheld else ""
         calls: list[dict[str, Any]] = []
         for index, call in sorted(self._calls.items()):
@@ -100,7 +104,23 @@ class Draft:
         self.called = bool(calls)
         return Piece(text, tuple(calls), refusal)
 
-    async def _sentences(self, sentences: Iterable[str]) -> str:
+    async def _rest(self, text: str) -> str:
+        """All that is left."""
+        text = self._gate.end() + text
+        if len(text) <= AT_ONCE:  # as a rule nothing is wrong with it, and it need not even be cut
+            verdict = await self._reviewer.review(text, self._around())
+            if verdict.action == "release":
+                return text
+        return await self._sentences(list(sentences_of(text, self._reviewer.hold_chars)))
+
+    async def _sentences(self, sentences: Sequence[str]) -> str:
+        """Those that came at once are looked at together; only where something is wrong with them, one by one."""
+        whole = "".join(sentences)
+        if len(sentences) > 1 and len(whole) <= AT_ONCE:
+            verdict = await self._reviewer.review(whole, self._around())
+            if verdict.action == "release":
+                self._before = (self._before + whole)[-_CONTEXT:]
+                return whole
         out = ""
         for sentence in sentences:
             if sentence and not self.withheld:

@@ -24,7 +24,7 @@ from gateway.health import METRICS_PATH, Health, HealthApi
 from gateway.keys import ApiKeys
 from gateway.limits import RateLimit
 from gateway.metrics import Metrics
-from gateway.openai.chat import ChatApi
+from gateway.openai.chat import ChatApi, ChatDoor
 from gateway.runs import RunsApi
 from gateway.settings import GatewaySettings
 from gateway.turns import Turns
@@ -63,8 +63,9 @@ def build_app(
     metrics = services.metrics
     app = FastAPI(title="Signalbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.router.redirect_slashes = False
+    chat = ChatApi(turns, services.direct, settings)
     for api in (
-        ChatApi(turns, services.direct, settings),
+        chat,
         ConversationsApi(services.conversations, log),
         ApprovalsApi(services.approvals),
         RunsApi(log, turns.calls, keepalive_s=settings.keepalive_s),
@@ -81,6 +82,7 @@ def build_app(
     app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(SignalboxError, on_signalbox_error)
+    app.add_middleware(ChatDoor, chat=chat)  # innermost: behind the door that asks who comes
     app.add_middleware(
         Authentication,
         authenticate=services.keys.authenticate,

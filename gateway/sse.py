@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+_WATCH_AFTER_S = 0.05
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 
 
@@ -50,17 +51,27 @@ class ByteStream(Response):
 
 @contextlib.asynccontextmanager
 async def gone_watch(receive: Receive, on_gone: Callable[[], object]) -> AsyncIterator[None]:
-    """While inside, call `on_gone` as soon as the client disconnects."""
+    """While inside, call `on_gone` as soon as the client disconnects; the watch begins after a moment.
+
+    What is answered within that moment would be done before anything could be stopped, and a task costs.
+    """
+    task: asyncio.Task[None] | None = None
 
     async def watch() -> None:
         await _gone(receive)
         on_gone()
 
-    task = asyncio.create_task(watch())
+    def begin() -> None:
+        nonlocal task
+        task = asyncio.create_task(watch())
+
+    timer = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, begin)
     try:
         yield
     finally:
-        await _end(task)
+        timer.cancel()
+        if task is not None:
+            await _end(task)
 
 
 async def _gone(receive: Receive) -> None:

@@ -34,7 +34,7 @@ class DirectUpstream:
     ) -> None:
         self._routes = routes
         self._purpose: Purpose = "batch" if scope.priority else "direct"
-        self._scope = replace(scope, purpose=self._purpose)
+        self._scope = scope if scope.purpose == self._purpose else replace(scope, purpose=self._purpose)
         self._telemetry = telemetry
         self._policy = policy
 

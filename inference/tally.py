@@ -34,7 +34,7 @@ class Tally:
         reported = self._reported()
         if reported is None:
             return TokenUsage(prompt_tokens=self.prompt_estimate, completion_tokens=counted, model_calls=1)
-        completion = reported.completion_tokens
+        prompt, completion, cached = reported
         # A token is at most a few dozen bytes: far fewer tokens than that cannot have produced the text.
         if completion * 64 < self.characters or (complete and self.deltas and not completion):
             self.doubtful = True
@@ -44,9 +44,9 @@ class Tally:
             completion = self.cap
         elif not complete:
             completion = max(completion, self.deltas)
-        return reported.model_copy(update={"completion_tokens": completion, "model_calls": 1})
+        return TokenUsage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=cached, model_calls=1)
 
-    def _reported(self) -> TokenUsage | None:
+    def _reported(self) -> tuple[int, int, int] | None:
         usage = self._said
         if not isinstance(usage, dict):
             return None
@@ -56,7 +56,7 @@ class Tally:
         if not (_figure(prompt) and _figure(completion) and _figure(cached)):
             self.doubtful = True
             return None
-        return TokenUsage(prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt))
+        return prompt, completion, min(cached, prompt)
 
 
 def _figure(value: Any) -> TypeGuard[int]:

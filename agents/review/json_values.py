@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.review.invisible import visible
+from agents.review.sentences import AT_ONCE, sentences_of
 from agents.review.verdict import Surroundings, Verdict
 
 Look = Callable[[str, Surroundings], Verdict]
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _FEWEST_DIGITS = 10
+_PIECE = 600
 
 
 class _Withheld(Exception):
@@ -40,7 +42,7 @@ def look_at_json(raw: str, look: Look, around: Surroundings) -> Verdict:
         return Verdict("withhold", "", found.reason)
     except RecursionError:
         return Verdict("withhold", "", "something that could not be checked")
-    whole = look("\n".join(walk.seen), around)  # what only the strings together say
+    whole = _long("\n".join(walk.seen), look, around)  # what only the strings together say
     if whole.action == "withhold":
         return whole
     if not walk.reason:
@@ -72,7 +74,7 @@ class _Walk:
     def _object(self, members: _Object) -> dict[str, Any]:
         clean: dict[str, Any] = {}
         for name, item in members:
-            if self.look(visible(name), self.around).action != "release":
+            if _long(visible(name), self.look, self.around).action != "release":
                 raise _Withheld("a name of a field that may not leave")
             if name in clean:
                 self.reason = self.reason or "a field that is written twice"
@@ -83,7 +85,7 @@ class _Walk:
         plain = visible(text)
         # A field's name says what its value is: `{"password": …}` is as telling as "the password is …".
         before = f'"{name}": ' if name else self.around.before
-        verdict = self.look(plain, replace(self.around, before=before))
+        verdict = _long(plain, self.look, replace(self.around, before=before))
         if verdict.action == "withhold":
             raise _Withheld(verdict.reason)
         if verdict.text != text:
@@ -95,15 +97,32 @@ class _Walk:
         digits = str(number)
         if len(digits) < _FEWEST_DIGITS:
             return
-        verdict = self.look(digits, replace(self.around, before=f'"{name}": '))
+        verdict = _long(digits, self.look, replace(self.around, before=f'"{name}": '))
         if verdict.action != "release":
             raise _Withheld(verdict.reason)
+
+
+def _long(text: str, look: Look, around: Surroundings) -> Verdict:
+    """The verdict on a text of any length: piece by piece where it is long."""
+    if len(text) <= AT_ONCE:
+        return look(text, around)
+    out: list[str] = []
+    reason, before = "", around.before
+    for piece in sentences_of(text, _PIECE):
+        verdict = look(piece, replace(around, before=before))
+        if verdict.action == "withhold":
+            return verdict
+        reason = reason or verdict.reason
+        out.append(verdict.text)
+        before = (before + piece)[-_PIECE:]
+    clean = "".join(out)
+    return Verdict("release", text) if clean == text else Verdict("mask", clean, reason)
 
 
 def _as_text(raw: str, look: Look, around: Surroundings) -> Verdict:
     spelled = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), raw)
     for text in (raw, spelled):
-        verdict = look(visible(text), around)
+        verdict = _long(visible(text), look, around)
         if verdict.action != "release":
             return Verdict("withhold", "", verdict.reason)
     return Verdict("release", raw)

@@ -15,14 +15,23 @@ class LeakCheck:
     def __init__(self, canary: str, protected: Iterable[str]) -> None:
         self._canary = _letters(_words(canary))
         self._shingles = {shingle for text in protected for shingle in _shingles(_words(text))}
+        self._vocabulary = {word for shingle in self._shingles for word in shingle}
 
     def __call__(self, text: str, around: Surroundings) -> Verdict:
         words = _words(around.before[-400:] + text)
         if self._canary and self._canary in _letters(words):
             return Verdict("withhold", "", "internal instructions")
-        if not self._shingles.isdisjoint(_shingles(words)):
+        if self._recites(words):
             return Verdict("withhold", "", "internal instructions")
         return Verdict("release", text)
+
+    def _recites(self, words: Sequence[str]) -> bool:
+        run = 0
+        for word in words:  # most texts never hold so many of the prompts' words in a row
+            run = run + 1 if word in self._vocabulary else 0
+            if run == _SHINGLE:
+                return not self._shingles.isdisjoint(_shingles(words))
+        return False
 
 
 def _words(text: str) -> list[str]:

@@ -5,6 +5,7 @@ and the one character after it.
 """
 
 import re
+from collections.abc import Iterator
 
 _CITATIONS = r"(?:\s*\[#[^\]\n]{0,80}\])*"
 _END = re.compile(rf"(?:[.!?…][\"'”’)\]*_`]*{_CITATIONS}\s+|[。！？]{_CITATIONS}|\n\s*)(?=[^\s\[])")
@@ -12,6 +13,19 @@ _OPEN_LINK = re.compile(r"!?\[(?:[^\]\n]|\n(?!\s*\n))*$|!?\[[^\]]*\]\((?:[^)\n]|
 _OPEN_TAG = re.compile(r"<[A-Za-z/!](?:[^>\n]|\n(?!\s*\n))*$")
 _LIST_NUMBER = re.compile(r"(?:^|\n)[ \t>*-]*\d{1,3}[.)][ \t]+$")
 _DIGITS = re.compile(r"\d[\s\-–.]*$")
+
+
+AT_ONCE = 2000
+"""A text up to so many characters may be looked at as a whole; checks of a longer one could take long."""
+
+
+def sentences_of(text: str, hold_chars: int) -> Iterator[str]:
+    """A whole text in the pieces in which it would have left as a stream."""
+    gate = SentenceGate(hold_chars)
+    for start in range(0, len(text), hold_chars):
+        yield from gate.feed(text[start : start + hold_chars])
+    if rest := gate.end():
+        yield rest
 
 
 class SentenceGate:

@@ -14,15 +14,18 @@ PINS = {
 def python_of(framework: str, folder: Path) -> str:
     """The interpreter to run a framework with: ours, or that of its venv, which is made when it is missing."""
     pins = PINS.get(framework)
-    if pins is None:
-        return sys.executable
-    venv = folder / framework
+    return sys.executable if pins is None else str(make_venv(framework, pins, folder))
+
+
+def make_venv(name: str, pins: tuple[str, ...], folder: Path) -> Path:
+    """The interpreter of a venv with exactly these packages, made when it is missing or has others."""
+    venv = folder / name
     python = venv / "bin" / "python"
     done = venv / "installed.txt"
     if not done.exists() or done.read_text().split() != list(pins):
         _make(venv, python, pins)
         done.write_text("\n".join(pins))
-    return str(python)
+    return python
 
 
 def _make(venv: Path, python: Path, pins: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agents.contracts import TurnRequest
 from agents.direct_calls import DirectCalls, ModelNotFound
@@ -39,6 +40,7 @@ from signalbox.errors import Bug, UserFault
 
 Batches = AsyncGenerator[list[RunEvent], None]
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+CHAT_PATH = "/v1/chat/completions"
 _GONE = "its client disconnected"
 _HOLD_S = 1.0
 """A stream's status waits this long for the first words, so that what fails at once is an HTTP error."""
@@ -52,7 +54,7 @@ class ChatApi:
         self._direct = DirectChat(direct, turns.calls, settings)
         self._settings = settings
         self.router = APIRouter()
-        self.router.add_api_route("/v1/chat/completions", self.complete, methods=["POST"], response_model=None)
+        self.router.add_api_route(CHAT_PATH, self.complete, methods=["POST"], response_model=None)
         self.router.add_api_route("/v1/models", self.models, methods=["GET"])
         self.router.add_api_route("/v1/models/{model:path}", self.model, methods=["GET"])
 
@@ -174,6 +176,24 @@ class ChatApi:
             "signalbox": extension,
         }
         return Response(orjson.dumps(answer), media_type="application/json", headers=_headers(turn, _started(events)))
+
+
+class ChatDoor:
+    """Pure ASGI: answers chat requests before the router looks at them, which would be a third of a call's cost."""
+
+    path = CHAT_PATH  # what measurements call the route
+
+    def __init__(self, app: ASGIApp, *, chat: ChatApi) -> None:
+        self._app = app
+        self._chat = chat
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != CHAT_PATH or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = self
+        response = await self._chat.complete(Request(scope, receive))
+        await response(scope, receive, send)
 
 
 async def _chunks(writer: ChunkWriter, first: Sequence[RunEvent], rest: Batches | None) -> AsyncGenerator[bytes, None]:
