@@ -11,10 +11,15 @@ class WithoutThoughts:
         self._held = ""
         self._thinking = False
         self._done = False
+        self._begun = False
 
     def filter(self, text: str) -> str:
         """What of `text`, and of what was held back before, belongs to the answer."""
-        if self._done:
+        if self._begun:
+            return text
+        if self._done:  # the space between a thought and the answer is of no use
+            text = text.lstrip() if self._thinking else text
+            self._begun = bool(text)
             return text
         self._held += text
         if not self._thinking:
@@ -27,10 +32,10 @@ class WithoutThoughts:
             self._held = head
             return ""
         self._done, self._held = True, ""
-        return answer.lstrip()
+        return self.filter(answer)
 
     def end(self) -> str:
         """What is still held back, unless it is a thought."""
-        self._done = True
         held, self._held = self._held, ""
+        self._done = self._begun = True
         return "" if self._thinking else held

@@ -73,8 +73,9 @@ def litellm(place: Place) -> Target:
     return _started(place, "litellm", command, MODEL, more, ready="/health/liveliness")
 
 
-def signalbox(place: Place) -> Target:
-    """Ours: the whole system as `signalbox up` serves it, asked for `direct`."""
+def signalbox(place: Place, more: Mapping[str, str] | None = None) -> Target:
+    """Ours: the whole system as `signalbox up` serves it, asked for `direct`; `more` settings instead of the server's."""
+    server = {"SIGNALBOX__INFERENCE__BASE_URL": place.upstream, "SIGNALBOX__INFERENCE__MODEL": MODEL}
     settings = {
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'a2a'}",
         "SIGNALBOX__DATA_DIR": str(place.folder / "var"),
@@ -83,12 +84,10 @@ def signalbox(place: Place) -> Target:
         "SIGNALBOX__GATEWAY__REQUESTS_PER_MINUTE": "100000000",
         "SIGNALBOX__GATEWAY__CALLS_PER_PRINCIPAL": "4096",
         "SIGNALBOX__GATEWAY__CALLS_TOTAL": "4096",
-        "SIGNALBOX__INFERENCE__BASE_URL": place.upstream,
-        "SIGNALBOX__INFERENCE__MODEL": MODEL,
         "SIGNALBOX__INFERENCE__LIMITS": json.dumps({"max_in_flight_per_backend": 1024}),
     }
     command = [sys.executable, "-m", "signalbox", "up"]
-    target = _started(place, "signalbox", command, "direct", settings, ready="/readyz")
+    target = _started(place, "signalbox", command, "direct", {**settings, **(more or server)}, ready="/readyz")
     key = next(iter(json.loads((place.folder / "var/keys.json").read_text()).values()))
     return Target("signalbox", target.port, "direct", target.started, key)
 

@@ -3,7 +3,8 @@
     python -m bench.gateway.upstream PORT
 
 Fifty tokens in five sentences. `stream: true` sends one chunk for each; `temperature: 1` means at once, anything else
-20 ms apart (a model that thinks is what a gateway waits for most of the time).
+20 ms apart (a model that thinks is what a gateway waits for most of the time). `seed` is how many milliseconds pass
+before the first of them.
 """
 
 import asyncio
@@ -94,7 +95,9 @@ class Server(asyncio.Protocol):
             self._transport.write(LAST)
         else:
             self._transport.write(STREAM_HEAD + FIRST)
-            self._next(0, asyncio.get_running_loop().time())
+            delay_s = (asked.get("seed") or 0) / 1000
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(delay_s, self._next, 0, loop.time() + delay_s)
 
     def _next(self, index: int, started: float) -> None:
         if self._transport.is_closing():
