@@ -20,7 +20,7 @@ from agents.review.verdict import Action
 from agents.settings import AgentsSettings
 from inference.contracts import CallScope, Purpose, UsageMeter
 from inference.errors import ModelFault
-from signalbox.errors import NotFound, SignalboxError, TooLarge
+from signalbox.errors import NotFound, SignalboxError, TooLarge, UpstreamDown
 from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
@@ -129,11 +129,20 @@ class DirectCall:
         return piece
 
     async def stream(self) -> AsyncGenerator[Piece, None]:
-        """What may leave, as soon as it may."""
+        """What may leave, as soon as it may. An answer that breaks off before any of it has left is asked for again."""
+        begun = False
         try:
-            async with aclosing(self._pieces()) as pieces:
-                async for piece in pieces:
-                    yield piece
+            for last in (False, True):
+                try:
+                    async with aclosing(self._pieces()) as pieces:
+                        async for piece in pieces:
+                            begun = True
+                            yield piece
+                    break
+                except UpstreamDown as error:
+                    if begun or last or self._draft is None or isinstance(error, ModelFault):
+                        raise
+                    _log.warning("call.asked_again", run_id=self._ask.run_id, error=error.code)
         except BaseException as error:
             self._over(error)
             raise
@@ -187,7 +196,10 @@ class DirectCall:
 
 
 def _choice(completion: Mapping[str, Any]) -> Mapping[str, Any]:
-    choice = completion["choices"][0]
+    try:
+        choice = completion["choices"][0]
+    except (IndexError, KeyError, TypeError):
+        choice = None
     if not isinstance(choice, Mapping):
         raise ModelFault("The model server sent something that is not a chat completion.")
     return choice

@@ -74,7 +74,7 @@ def litellm(place: Place) -> Target:
 
 
 def signalbox(place: Place, more: Mapping[str, str] | None = None) -> Target:
-    """Ours: the whole system as `signalbox up` serves it, asked for `direct`; `more` settings instead of the server's."""
+    """Ours: the whole system as `signalbox up` serves it, asked for `direct`; `more`: instead of its model server."""
     server = {"SIGNALBOX__INFERENCE__BASE_URL": place.upstream, "SIGNALBOX__INFERENCE__MODEL": MODEL}
     settings = {
         "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'a2a'}",

@@ -141,7 +141,7 @@ class ModelPool:
     async def _before_next(self, job: Job, tried: list[Replica], failures: list[AttemptFailed]) -> None:
         if len(failures) >= _MAX_ATTEMPTS:
             raise self._final(failures)
-        if any(replica not in tried for replica in self._usable()):
+        if any(replica not in tried for replica in self._usable()) or self._last_resort(tried):
             self._metrics.failovers.labels(self.name).inc()
             return
         last = failures[-1]
@@ -153,13 +153,19 @@ class ModelPool:
         await asyncio.sleep(self._settings.retries.backoff_s * random.uniform(0.5, 1.5))  # noqa: S311
 
     async def _lease(self, job: Job, tried: Sequence[Replica], failures: Sequence[AttemptFailed]) -> Lease:
-        candidates = [replica for replica in self._usable() if replica not in tried]
+        candidates = [replica for replica in self._usable() if replica not in tried] or self._last_resort(tried)
         if not candidates:
             raise self._final(failures)
         if len(candidates) > 1:
             key = job.affinity
             candidates.sort(key=lambda replica: _weight(key, replica.name), reverse=True)
         return await self._dispatcher.lease(candidates, job.scope.tenant, job.priority)
+
+    def _last_resort(self, tried: Sequence[Replica]) -> list[Replica]:
+        """Replicas on trial after failures: better than an error for a call that has failed elsewhere."""
+        served = self.model.served_name
+        last = [each for each in self.replicas if each.on_trial and each.serves(served) and each not in tried]
+        return last if tried else []
 
     def _usable(self) -> list[Replica]:
         served = self.model.served_name

@@ -58,6 +58,11 @@ class Replica:
         return not self.trouble and self.breaker.ready
 
     @property
+    def on_trial(self) -> bool:
+        """Whether it is well as far as is known, but one call is trying it after failures."""
+        return not self.trouble and self.breaker.state == "half-open"
+
+    @property
     def state(self) -> str:
         """`up`, or what is wrong."""
         if self.trouble:

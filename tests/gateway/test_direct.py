@@ -354,6 +354,17 @@ async def test_what_fails_before_the_first_word_is_an_http_error(sdk, peer, bare
     ]
 
 
+async def test_an_answer_that_breaks_off_before_a_word_of_it_has_left_is_asked_for_again(sdk, peer, bare: Bare):
+    scripts = iter([Script(pieces=("Not yet a", " sentence"), crash="middle"), Script(pieces=("All ", "is well."))])
+    peer.script = lambda _body: next(scripts)
+    stream = await sdk.chat.completions.create(model="direct", messages=HI, stream=True)
+    chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "All is well."
+    assert chunks[-1].model_extra["signalbox"]["model_calls"] == 2
+    (record,) = await bare.records()
+    assert record["outcome"] == "ok"
+
+
 async def test_what_fails_after_the_first_words_is_raised_where_it_happens(sdk, peer):
     peer.script = Script(pieces=("One is here. ", "Two is here. ", "Three."), crash="middle")
     stream = await sdk.chat.completions.create(model="direct", messages=HI, stream=True)

@@ -250,3 +250,17 @@ async def test_the_model_may_be_left_to_the_server(peer, make_models, scope):
     assert peer.requests[-1].body["model"] == "test-model"
     assert models.engine("direct") == "test-model"
     assert scope.meter.engines == {"test-model"}
+
+
+async def test_a_backend_on_trial_serves_what_has_failed_elsewhere(peer, second_peer, make_models):
+    breaker = {"failures": 1, "open_s": 0.2}
+    models = make_models(**two(peer, second_peer, breaker=breaker, probes={"interval_s": 60}))
+    peer.script = Script(status=500)
+    assert await asyncio.gather(*(ask(models, f"conv_{number}") for number in range(8))) == ["Hello from the peer."] * 8
+    await asyncio.sleep(0.25)  # the first backend may be tried again
+    peer.script = Script(first_token_s=0.5)
+    waiting = [asyncio.create_task(ask(models, f"conv_{number}")) for number in range(8)]
+    await until(lambda: peer.in_flight == 1, "the trial")
+    second_peer.script = Script(crash="head")
+    waiting += [asyncio.create_task(ask(models, f"conv_{number}")) for number in range(8)]
+    assert await asyncio.gather(*waiting) == ["Hello from the peer."] * 16
