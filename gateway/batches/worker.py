@@ -14,6 +14,7 @@ from starlette.types import Message
 from agents.direct_calls import DirectCalls
 from gateway.background import Background, mark
 from gateway.errors import INTERNAL, fault_of
+from gateway.metrics import Metrics
 from gateway.openai.chat import ChatApi
 from gateway.settings import GatewaySettings
 from gateway.turns import Turns
@@ -34,9 +35,10 @@ def line_endpoints(turns: Turns, direct: DirectCalls, settings: GatewaySettings)
 class EndpointWorker:
     """Implements `inference.batch.LineWorker` by the gateway's own endpoints."""
 
-    def __init__(self, endpoints: Mapping[str, Endpoint], load: Load, *, priority: int) -> None:
+    def __init__(self, endpoints: Mapping[str, Endpoint], load: Load, metrics: Metrics, *, priority: int) -> None:
         self._endpoints = endpoints
         self._load = load
+        self._metrics = metrics
         self._background = Background(priority)
 
     async def answer(self, owner: Principal, endpoint: str, body: dict[str, Any]) -> Reply:
@@ -48,6 +50,7 @@ class EndpointWorker:
             response = await self._call(self._endpoints[endpoint], self._request(owner, endpoint, body))
         if self._load.draining:
             raise Interrupted
+        self._metrics.line_answered(response.status_code)
         after = response.headers.get("retry-after")
         return Reply(
             status=response.status_code,

@@ -9,6 +9,7 @@ from agents.direct_calls import DirectCalls
 from gateway.batches.api import BatchServices
 from gateway.batches.load import PeopleLoad
 from gateway.batches.worker import EndpointWorker, line_endpoints
+from gateway.metrics import Metrics
 from gateway.turns import Turns
 from inference.batch.assembly import build_batches, build_runner
 from signalbox.settings import Settings
@@ -16,13 +17,13 @@ from signalbox.settings import Settings
 
 @asynccontextmanager
 async def batch_services(
-    settings: Settings, engine: AsyncEngine, turns: Turns, direct: DirectCalls
+    settings: Settings, engine: AsyncEngine, turns: Turns, direct: DirectCalls, metrics: Metrics
 ) -> AsyncIterator[BatchServices]:
     """The stores, and a runner that works while the context is open."""
     batches = build_batches(engine, settings.batch)
     endpoints = line_endpoints(turns, direct, settings.gateway)
     load = PeopleLoad(turns)
-    worker = EndpointWorker(endpoints, load, priority=settings.batch.priority)
+    worker = EndpointWorker(endpoints, load, metrics, priority=settings.batch.priority)
     runner = build_runner(batches, engine, worker, load)
     services = BatchServices(
         batches.files, batches.store, frozenset(endpoints), runner.wake, settings.batch.max_file_bytes

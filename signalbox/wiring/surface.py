@@ -83,7 +83,7 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
         knowledge=documents,
         health=SystemHealth(base.bus, base.engines.models, settings).check,
         metrics=metrics,
-        batches=await stack.enter_async_context(batch_services(settings, base.engine, turns, direct)),
+        batches=await stack.enter_async_context(batch_services(settings, base.engine, turns, direct, metrics)),
     )
     app = build_app(services, limits, routes=faces.routes())
     await stack.enter_async_context(faces.running())

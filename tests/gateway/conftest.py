@@ -254,7 +254,7 @@ async def house(
     load = PeopleLoad(turns)
     batches = build_batches(engine, batch_settings)
     endpoints = line_endpoints(turns, bare.calls, settings)
-    worker = EndpointWorker(endpoints, load, priority=batch_settings.priority)
+    worker = EndpointWorker(endpoints, load, metrics, priority=batch_settings.priority)
     runner = build_runner(batches, engine, worker, load)
     await runner.start()
     face = BatchServices(batches.files, batches.store, frozenset(endpoints), runner.wake, batch_settings.max_file_bytes)

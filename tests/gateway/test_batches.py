@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -100,7 +101,7 @@ async def test_every_line_is_answered_as_the_endpoint_answers_and_in_order(sdk, 
     assert {request.principal.user for request in house.agents.requests} == {"ada"}
 
 
-async def test_lines_that_are_refused_or_fail_are_in_the_errors_file_with_what_the_endpoint_said(sdk, house):
+async def test_lines_that_are_refused_or_fail_are_in_the_errors_file_with_what_the_endpoint_said(sdk, house, client):
     async def script(request: TurnRequest, conversation_id: str) -> AsyncIterator[RunEvent]:
         if "fail" in request.text:
             yield RunFailed(code="internal", message="It broke.", status=500)
@@ -119,6 +120,9 @@ async def test_lines_that_are_refused_or_fail_are_in_the_errors_file_with_what_t
         name: (item["response"]["status_code"], item["response"]["body"]["error"]["code"])
         for name, item in errors.items()
     }
+    metrics = (await client.get("/metrics", headers=house.headers("root"))).text
+    counted = dict(re.findall(r'signalbox_batch_lines_total\{status="(\d+)"\} (\d+)', metrics))
+    assert counted == {"200": "1", "400": "1", "404": "1", "500": "1"}
     assert said == {"model": (404, "model_not_found"), "fails": (500, "internal"), "empty": (400, "invalid_value")}
 
 
@@ -304,3 +308,18 @@ async def test_a_reply_of_the_assistant_that_was_stopped_is_kept_as_it_is(sdk, h
     body = (await results(sdk, done.output_file_id))["a"]["response"]["body"]
     assert body["signalbox"]["cancelled"]
     assert body["choices"][0]["message"]["content"] == "Half. "
+
+
+async def test_a_shutdown_stops_lines_without_giving_them_a_result(sdk, house):
+    house.agents.script = hang
+    made = await begin(sdk, line("turn", "wait"), line("more", "wait"))
+    while house.turns.admission.running < 2:
+        await asyncio.sleep(0.01)
+    house.turns.drain()
+    house.turns.stop_all(reason="the server is shutting down")
+    while house.turns.admission.running:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    found = await sdk.batches.retrieve(made.id)
+    assert (found.status, found.output_file_id, found.error_file_id) == ("in_progress", None, None)
+    assert found.request_counts.model_dump() == {"total": 2, "completed": 0, "failed": 0}
