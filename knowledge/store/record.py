@@ -210,7 +210,7 @@ class KnowledgeStore:
             await connection.execute(update(t.document).where(mine).values(aclset=aclset, fingerprint=""))
             if before != aclset:
                 await self._lexical.relabel(connection, await _rows(connection, document.document_id))
-        await self._drop_pending(connection, document.document_id)
+        left = await self._drop_pending(connection, document.document_id)
         query = select(t.chunk.c.chunk_id).where(t.chunk.c.document_id == document.document_id)
         there = set((await connection.execute(query)).scalars())
         wanted = {chunk.chunk_id: chunk for chunk in chunks}
@@ -223,7 +223,7 @@ class KnowledgeStore:
             await connection.execute(insert(t.chunk), values)
         kept = [chunk for name, chunk in wanted.items() if name in there]
         relabelled = before is not None and before != aclset
-        return _Plan(document, aclset, relabelled, alias, fresh, kept, sorted(there - set(wanted)))
+        return _Plan(document, aclset, relabelled, alias, fresh, kept, sorted((there | left) - set(wanted)))
 
     async def _add_vectors(self, plan: _Plan) -> list[DenseRow]:
         dense = [chunk for chunk in plan.fresh if self._is_dense(plan.document, chunk)]
@@ -283,10 +283,10 @@ class KnowledgeStore:
             await connection.execute(delete(t.chunk).where(t.chunk.c.seq.in_([row.seq for row in part])))
         await self._cache.prune(connection, [row.input_sha for row in rows])
 
-    async def _drop_pending(self, connection: AsyncConnection, document_id: str) -> None:
-        await connection.execute(
-            delete(t.chunk).where(t.chunk.c.document_id == document_id, t.chunk.c.state == "pending")
-        )
+    async def _drop_pending(self, connection: AsyncConnection, document_id: str) -> set[str]:
+        """What a run that was killed left half-done; its vectors may be in the index already."""
+        mine = t.chunk.c.document_id == document_id, t.chunk.c.state == "pending"
+        return set((await connection.execute(delete(t.chunk).where(*mine).returning(t.chunk.c.chunk_id))).scalars())
 
     async def _relabel(self, alias: Alias, ids: Sequence[str], aclset: int) -> None:
         for collection in alias.collections:

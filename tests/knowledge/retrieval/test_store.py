@@ -125,3 +125,15 @@ async def test_documents_of_one_path_in_several_sources_are_all_listed(service: 
         seen.append(page[0].source)
         after = (page[0].document, page[0].document_id)
     assert sorted(seen) == ["a/leave.md", "b/leave.md", "c/leave.md"]
+
+
+async def test_what_a_killed_write_left_goes_with_the_next_version(
+    service: KnowledgeService, embedder: WordEmbedder
+) -> None:
+    await service.settled()
+    document, chunks, text = make_document("leave.md", ["Parental leave is 18 weeks."])
+    async with service._database.write() as connection:  # as far as a write came when its process was killed
+        plan = await service.store._begin(connection, document, chunks, text)
+    await service.store._add_vectors(plan)
+    await service.store.put(*LEAVE)
+    assert (await service.check()).green
