@@ -18,6 +18,7 @@ from toolbus.connection import Connection
 from toolbus.gate import CallGate, NotUp, Unanswered, timed_out
 from toolbus.settings import ServerSpec, ToolBusSettings
 from toolbus.sources import DeclaredTool, OnListed, SourceCall, SourceResult
+from toolbus.tokens import Tokens
 
 _log = structlog.get_logger(__name__)
 _TERMINATED = "Session terminated"  # how the SDK spells a 404 for a session of the handshake era
@@ -33,7 +34,7 @@ class McpServerHandle:
             raise ValueError(f"the server {spec.name!r} is ours: a mint is needed to call it")
         self._spec = spec
         self._settings = settings
-        self._mint = mint
+        self._tokens = Tokens(mint, spec.audience, ttl_s=settings.token_ttl_s) if mint and spec.ours else None
         self._gate = CallGate(spec.name, settings)
         self._connection: Connection | None = None
         self._owner: asyncio.Task[None] | None = None
@@ -149,9 +150,8 @@ class McpServerHandle:
 
     async def _request(self, client: Client, call: SourceCall) -> CallToolResult:
         meta: dict[str, Any] = {}
-        if self._mint is not None and self._spec.ours:
-            ttl_s = max(self._settings.token_ttl_s, call.timeout_s)
-            meta[TOKEN_META] = self._mint.mint(call.chain, self._spec.audience, ttl_s=ttl_s)
+        if self._tokens is not None:
+            meta[TOKEN_META] = self._tokens.of(call.chain, at_least_s=call.timeout_s)
             meta[CALL_META] = CallMeta(
                 call_id=call.call_id,
                 run_id=call.run_id,

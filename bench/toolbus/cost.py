@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import uvloop
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from pydantic import SecretStr
@@ -31,6 +32,8 @@ from pydantic import SecretStr
 from bench.toolbus.server import server
 from policies.engine import Effect, Rule, ToolPolicy
 from signalbox.identity import Chain, Principal, TokenMint
+from signalbox.telemetry import leave_out_spans
+from signalbox.wiring.settling import settle
 from toolbus.audit import AuditLog
 from toolbus.bus import KernelToolBus
 from toolbus.catalogue import Catalogue
@@ -205,6 +208,7 @@ async def main(blocks: int) -> None:
                 mint=MINT,
             )
             await bus.connect(InMemory(memory))
+            await settle(bus)  # as `signalbox up` does; it helps both
             clients = {"memory": memory, "stdio": piped, "http": web}
             print(f"{'':8}{'':10}{'µs wall':>9}{'µs CPU':>9}{'calls/s at 50':>15}")
             for name, client in clients.items():
@@ -218,4 +222,5 @@ if __name__ == "__main__":
     parser.add_argument("--blocks", type=int, default=40)
     options = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    asyncio.run(main(options.blocks))
+    leave_out_spans()
+    uvloop.run(main(options.blocks))
