@@ -66,10 +66,17 @@ class KnowledgeStore:
         self._busy: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self) -> None:
-        """Make the tables that are missing."""
+        """Make the tables that are missing; refuse a record that holds documents of another region."""
         async with self._database.write() as connection:
             await connection.run_sync(t.metadata.create_all)
             await self._lexical.create(connection)
+            region = t.document.c.record["region"].as_string()
+            foreign = select(region).where(region.not_in(["", self._region])).limit(1)
+            if (found := (await connection.execute(foreign)).scalar()) is not None:
+                raise UserFault(
+                    f"The record holds documents tagged for region {found!r}; this store's is {self._region!r}.",
+                    hint="Set knowledge.retrieval.region (and ingest.region) to it, or begin with an empty record.",
+                )
 
     async def known(self, source: str) -> dict[str, KnownDocument]:
         """All documents of a source, by uri. One that was left half-written has no fingerprint."""

@@ -100,6 +100,19 @@ async def test_a_document_of_another_region_is_refused(service: KnowledgeService
         await service.store.put(*make_document("eu.md", ["Only in Europe."], region="eu"))
 
 
+async def test_a_record_is_not_answered_from_in_another_region(tmp_path: Path, record_url: str) -> None:
+    here, there = [
+        RetrievalSettings.model_validate({"database_url": record_url, "region": region}) for region in ("eu", "us")
+    ]
+    service = await KnowledgeService.open(here, tmp_path, WordEmbedder())
+    await service.store.put(*make_document("eu.md", ["Only in Europe."], region="eu"))
+    assert (await service.search(ADA, ["Europe"])).hits
+    await service.close()
+    with pytest.raises(UserFault, match="tagged for region 'eu'"):
+        await KnowledgeService.open(there, tmp_path, WordEmbedder())
+    await (await KnowledgeService.open(here, tmp_path, WordEmbedder())).close()
+
+
 async def test_a_passage_that_is_not_in_the_text_is_refused(service: KnowledgeService) -> None:
     document, chunks, text = LEAVE
     with pytest.raises(Bug, match="not what stands at its place"):
