@@ -31,6 +31,7 @@ class OpenApiSource:
         self._gate = CallGate(spec.name, settings)
         self._operations: dict[str, Operation] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._retrying: asyncio.Task[None] | None = None
         self._trouble = "starting"
 
     @property
@@ -68,15 +69,26 @@ class OpenApiSource:
         return self._trouble or (f"left alone for {wait_s:.0f} s after repeated failures" if wait_s else "up")
 
     async def start(self, on_listed: OnListed) -> None:
-        """Read the description; a fault in it is the source's status, not an exception."""
+        """Read the description; while it cannot be used that is the source's status, and it is looked at again."""
+        if not await self._opened(on_listed):
+            self._retrying = asyncio.create_task(self._keep_trying(on_listed), name=f"openapi {self.name}")
+
+    async def _keep_trying(self, on_listed: OnListed) -> None:
+        while True:
+            await asyncio.sleep(self._settings.restart_backoff_max_s)
+            if await self._opened(on_listed):
+                return
+
+    async def _opened(self, on_listed: OnListed) -> bool:
         try:
             check_host(urlsplit(self._spec.base_url).hostname or "", allow_private=self._spec.allow_private)
             document = parse(await self._document(), self.name)
             self._operations = operations(document, self._spec.operations, self.name)
         except SignalboxError as error:
-            self._trouble = str(error)
-            _log.warning("openapi.unusable", source=self.name, reason=self._trouble)
-            return
+            if self._trouble != str(error):
+                self._trouble = str(error)
+                _log.warning("openapi.unusable", source=self.name, reason=self._trouble)
+            return False
         headers = {name: value.get_secret_value() for name, value in self._spec.headers.items()}
         timeout_s = self._spec.call_timeout_s or self._settings.call_timeout_s
         self._session = guarded_session(
@@ -84,9 +96,13 @@ class OpenApiSource:
         )
         self._trouble = ""
         on_listed(self, [operation.tool for operation in self._operations.values()])
+        return True
 
     async def close(self) -> None:
         """Close idle connections."""
+        if self._retrying is not None:
+            self._retrying.cancel()
+            await asyncio.wait([self._retrying])
         if self._session is not None:
             await self._session.close()
         self._trouble = "stopped"

@@ -1,5 +1,6 @@
 """An HTTP service becomes tools: against a real one on this machine."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -252,3 +253,15 @@ async def test_a_service_that_is_down_says_so_and_is_left_alone_after_a_while(wo
         outcomes = [await call(world, "getBike", bike_id="1") for _ in range(2)]
         assert "cannot be reached" in outcomes[0].text
         assert (await bus.health())["shop"].startswith("left alone for")
+
+
+async def test_a_description_that_could_not_be_read_is_looked_at_again(world: World) -> None:
+    file = world.folder / "openapi.json"
+    settings = QUICK.model_copy(update={"restart_backoff_max_s": 0.05})
+    async with world.open([spec("http://127.0.0.1:9", "getBike", document=str(file))], RULES, settings) as bus:
+        assert "cannot be read" in (await bus.health())["shop"]
+        file.write_text(json.dumps(DOCUMENT))
+        async with asyncio.timeout(9):
+            while (await bus.health())["shop"] != "up":
+                await asyncio.sleep(0.05)
+        assert [tool.name for tool in await bus.tools(world.context().chain)] == ["shop__getBike"]
