@@ -22,6 +22,7 @@ from autogen_core.tools import ToolSchema
 from inference.contracts import CallScope
 from signalbox.errors import UserFault
 
+_NO_ANSWER = "NO_ANSWER"
 _FINISH = {"function_calls": "tool_calls", "unknown": "stop"}
 
 
@@ -37,7 +38,7 @@ class LocalDirect:
         result = await self._client(scope).create(to_autogen(body["messages"]), **_options(body))
         message: dict[str, Any] = {"role": "assistant", "content": None}
         if isinstance(result.content, str):
-            message["content"] = result.content
+            message["content"] = _unmarked(result.content)
         else:
             message["tool_calls"] = _calls(result.content)
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(result)}
@@ -49,10 +50,12 @@ class LocalDirect:
         pieces = self._client(scope).create_stream(to_autogen(body["messages"]), **_options(body))
         delta: dict[str, Any] = {"role": "assistant", "content": ""}
         yield [_chunk(head, delta)]
+        begun = False
         try:
             async for piece in pieces:
                 if isinstance(piece, str):
-                    yield [_chunk(head, {"content": piece})]
+                    yield [_chunk(head, {"content": piece if begun else _unmarked(piece)})]
+                    begun = True
                     continue
                 last = [_chunk(head, {}, _finish(piece)), {**head, "choices": [], "usage": _usage(piece)}]
                 if not isinstance(piece.content, str):
@@ -142,6 +145,11 @@ def _parts(message: Mapping[str, Any]) -> str | list[str | Image]:
     if not isinstance(content, list) or all(part.get("type") == "text" for part in content):
         return _text(message)
     raise UserFault("The embedded engine reads no images.", hint="Connect a model server that does.", param="messages")
+
+
+def _unmarked(text: str) -> str:
+    """Without the word by which agents are told that there is no answer: callers of a bare model do not know it."""
+    return text.removeprefix(_NO_ANSWER).lstrip(" :") if text.startswith(_NO_ANSWER) else text
 
 
 def _calls(calls: list[FunctionCall]) -> list[dict[str, Any]]:

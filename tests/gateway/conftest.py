@@ -211,9 +211,15 @@ def inference() -> dict[str, Any]:
 
 
 @pytest.fixture
-async def bare(inference: dict[str, Any], tmp_path: Path) -> AsyncIterator[Bare]:
+def embedded() -> Any:
+    """What makes the client of this process."""
+    return _says_hello
+
+
+@pytest.fixture
+async def bare(inference: dict[str, Any], embedded: Any, tmp_path: Path) -> AsyncIterator[Bare]:
     registry = CollectorRegistry()
-    models = RoutedModels(InferenceSettings.model_validate(inference), embedded=_says_hello, registry=registry)
+    models = RoutedModels(InferenceSettings.model_validate(inference), embedded=embedded, registry=registry)
     agents = AgentsSettings(review=ReviewSettings(canary=SecretStr("kestrel-4711-harbour")))
     crew = CrewBuilder(MemoryBus()).build(agents, models, release="r7")
     audit = AuditLog(tmp_path / "audit.jsonl")
