@@ -21,10 +21,10 @@ from autogen_core.tools import Tool, ToolSchema
 from pydantic import BaseModel
 
 from inference.contracts import CallScope
+from inference.embedded.beyond import calculates
 from inference.embedded.compose.passages import CANNOT_CALCULATE
 from inference.embedded.compose.synthesis import CITATION, synthesise
 from inference.embedded.engine import EmbeddedEngine
-from inference.embedded.intents import calculates
 from inference.embedded.prompt_reader import Prompt, read_prompt
 from inference.embedded.ranking import is_search, is_write
 from inference.embedded.schemas import Offer, offers_of

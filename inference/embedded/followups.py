@@ -7,7 +7,8 @@ from functools import partial
 
 from inference.embedded.arguments.dates import find_periods
 from inference.embedded.arguments.values import IDENTIFIER, names
-from inference.embedded.intents import Intent, clean, composes, split_intents, wants_action
+from inference.embedded.beyond import is_beyond
+from inference.embedded.intents import Intent, clean, split_intents, wants_action
 from inference.embedded.prompt_reader import Turn
 from inference.embedded.telling import NEUTRAL, telling_stems
 from inference.embedded.text import STOPWORDS, key_stems
@@ -36,7 +37,7 @@ _THERE = re.compile(r"(?<!\bis )(?<!\bare )(?<!\bwas )(?<!\bwere )\bthere\b(?! (
 def rewrite(message: str, history: Sequence[Turn], today: date) -> str:
     """A follow-up made whole with the question before it; other messages unchanged."""
     earlier = [turn.text for turn in history if turn.role == "user" and turn.text.strip()]
-    if not earlier or wants_action(message) or composes(message):
+    if not earlier or wants_action(message) or is_beyond(message):
         return message
     bare = clean(message)
     before = earlier[-1].strip()

@@ -15,7 +15,7 @@ ACTION_VERB = (
     r"|reopen"
     r"|cancel|delete|remove|add|update|change|set|book|order|schedule|comment|post|write|draft|approve|reject"
     r"|escalate"
-    r"|register|invite|move|rename|upload|mark|reply|forward|start|stop|restart|publish|report|remind|reserve|request"
+    r"|register|invite|move|rename|upload|mark|reply|forward|mail|start|stop|restart|publish|report|remind|reserve|request"
 )
 _FETCH_VERB = r"find|show|list|give|get|tell|look|search|compare|explain|summari[sz]e|check|count|describe|calculate"
 _SPLIT = re.compile(
@@ -52,34 +52,6 @@ _RULE = re.compile(
     re.IGNORECASE,
 )
 _COMMAND_VERB = re.compile(rf"\b(?P<verb>{ACTION_VERB}|note|give|hand|pass|undo|revert|solve|write)\b", re.IGNORECASE)
-_TEXT_NOUN = (
-    r"poems?|haikus?|stor(?:y|ies)|songs?|jokes?|limericks?|slogans?|essays?|speech(?:es)?|wish(?:es)?|taglines?|toast"
-    r"|lyrics|rap|tweets?|blog|letter|paragraph|verses?|rhymes?|headlines?|ads?|adverts?|sketch|novel|script"
-    r"|(?:an? )?names? for"
-)
-_COMPOSES = re.compile(
-    r"^(?:(?:can|could|would|will) you (?:please )?|help me (?:to )?|i need (?:you to )?)?"
-    r"(?:\w+ )?(?:write|compose|make up|invent|create|give|tell|think of|come up with|suggest|propose)\b"
-    r"(?: (?!.*\bticket)[\w'-]+){0,5}?"
-    rf" (?:{_TEXT_NOUN})\b|^draft\b|^(?:(?:can|could|would|will) you )?(?:please )?"
-    r"(?:translate|rewrite|rephrase|reword|paraphrase|proofread|shorten"
-    r"|(?:correct|improve|polish|fix|check) (?:the |my |this |these )?"
-    r"(?:grammar|spelling|wording|style|text|sentences?|typos?)"
-    r"|make (?:it|this|that|the following|my \w+) (?:sound|read|look|more)\b"
-    r"|summari[sz]e (?:this|that|it|these|the (?:following|text|above)|your)"
-    r"|(?:make|keep) (?:it|this|that|your (?:\w+ )?(?:answer|reply|text)) (?:\w+ )?(?:shorter|longer|simpler"
-    r"|clearer"
-    r"|friendlier|formal|polite|briefer)"
-    r"|(?:turn|convert|put|format|bring) (?:this|these|it|that|your|the following)\b)",
-    re.IGNORECASE,
-)
-_CALCULATES = re.compile(
-    r"^\W*(?:please )?(?:calculate|compute|add up|sum up|multiply|divide|subtract|convert)\b"
-    r"|\b(?:add (?:them|these|those) up|multipl(?:y|ied) by|divided by)\b"
-    r"|\d\s?%? of \$?\d|\d\s*(?:[*/×÷^]|\bplus\b|\bminus\b|\btimes\b)\s*\$?\d"
-    r"|\b(?:add|put) .{3,60}\btogether\b|\bwhat is the (?:sum|product) of\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -161,6 +133,7 @@ def wants_action(text: str) -> bool:
     )
     named = (
         r"^\W*(?:an?\s+)?(?:new|another)\s+[\w-]+\s*[:,–-]\s",
+        r"^\W*(?:please\s+)?(?:put|leave|make|write|add)\s+(?:an?|another)\s+(?:\w+\s+)?(?:comment|note|remark)\b",
         r"^\W*(?:please\s+)?(?:comment|note)\s+(?:on|to|for)\s",
         r"\blet\s+(?!me\b|us\b)\w+(?:\s+\w+){0,2}\s+know\b",
         r"^\W*(?:please\s+)?(?:make|give|hand over|hand|pass|undo|revert|solve)\s+"
@@ -187,16 +160,6 @@ def command_stem(text: str) -> str:
     """The stem of the verb that orders something; "" where there is none."""
     found = _COMMAND_VERB.search(text)
     return stem(found["verb"].lower().replace("-", "")) if found else ""
-
-
-def composes(text: str) -> bool:
-    """Whether the words ask for a text to be made up or worked over: "write a poem", "translate this"."""
-    return bool(_COMPOSES.search(clean(text)))
-
-
-def calculates(text: str) -> bool:
-    """Whether the words ask for arithmetic on what texts say: "add up the two allowances", "what is 15 % of 240"."""
-    return bool(_CALCULATES.search(clean(text)))
 
 
 def _sentences(message: str) -> list[str]:

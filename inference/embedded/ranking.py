@@ -80,9 +80,12 @@ class Ranking:
         self._wanted = _telling(bare, words.today) or _telling(text, words.today) or key_stems(text)
         self._fillings = [fill(offer.schema, words) for offer in offers]
         pairs = list(zip(offers, self._fillings, strict=True))
+        labels = [set(key_stems(offer.label)) for offer in offers]
         self._takers = Counter(each for offer, filled in pairs for each in _taken(offer, filled))
         held = set(stems(words.text))
         self._said = {each for each in self._takers if set(stems(each.replace("_", " "))) & held}
+        # What some variant is called after, "recall", tells nothing about another that takes it as a value.
+        self._telling = {each for each in self._said if not any(set(stems(each)) <= label for label in labels)}
         self._days = {day for offer, filled in pairs if offer.variant for day in _days(filled)}
         self._action = wants_action(text)
         self._tells = self._action and texts.told(text)
@@ -121,7 +124,7 @@ class Ranking:
         given = " ".join(map(str, filled.arguments.values())).lower()
         lost = [name for name in self._names if name.lower() not in given and not understood & set(key_stems(name))]
         score = -_STRANGER * (len(self._said - taken - understood) + bool(lost))
-        score += _ONLY_TAKER * any(self._takers[each] == 1 for each in taken & self._said)
+        score += _ONLY_TAKER * any(self._takers[each] == 1 for each in taken & self._telling)
         score += _CENTRAL * _is_central(offer, filled)
         return score - _TIMELESS * (bool(self._days) and not self._days & _days(filled))
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from inference.embedded.arguments.values import IDENTIFIER
+from inference.embedded.beyond import is_beyond
 from inference.embedded.followups import intents_of, rewrite
-from inference.embedded.intents import Intent, asks_for_rule, clean, composes, wants_action
+from inference.embedded.intents import Intent, asks_for_rule, clean, wants_action
 from inference.embedded.joining import Route, Routing, joined
 from inference.embedded.prompt_reader import Prompt
 from inference.embedded.settings import EmbeddedSettings
@@ -69,7 +70,9 @@ _ASKS_HOW = re.compile(r"^\W*(?:how|where|when|why|what) (?:do|can|should|to|doe
 _ASKS_WHY = re.compile(
     r"^\W*(?:why|may|should|must|explain|how often (?:is|are|do|must|should)|what counts"
     r"|what(?:'s|’s| is| are) (?:our|the|my) (?:maximum |minimum |usual )?(?:rules?|polic(?:y|ies)|warranty|guarantee"
-    r"|limit|deadline|fee|penalty|allowance|procedure|process|definition|meaning|difference|dress code|notice period)\b"
+    r"|limit|deadline|fee|penalty"
+    r"|(?:answer|response|reaction) time|allowance"
+    r"|procedure|process|definition|meaning|difference|dress code|notice period)\b"
     r"|what (?:does|did|do|has|have) .*\b(?:say|mean|state|cover|include|write|written|decide|agree|promise|announce"
     r"|recommend)|how (?:do|should|must) (?:i|we|you)"
     r"|(?:do|can|am) (?:i|we)\b(?!(?: still| already| currently| now)? have\b))"
@@ -147,7 +150,7 @@ def _routes(intents: list[Intent], profiles: list[_Profile], vectors: Vectors) -
     routes: list[Route] = []
     for intent, vector in zip(intents, asked, strict=True):
         scores, likeness = _scores(intent, vector, held, profiles, rarity)
-        action = wants_action(intent.text) and not composes(intent.text)
+        action = wants_action(intent.text) and not is_beyond(intent.text)
         names, close = _chosen(intent, profiles, scores, likeness, action=action)
         routes.append(Route(intent.whole, names, action, close))
     return routes
@@ -159,8 +162,8 @@ def _chosen(
     """The best specialist with those that may know as well (who has nothing to say declines), and the close ones."""
     order = _in_order(intent, profiles, scores)
     best = profiles[order[0]]
-    sole = None if action or composes(intent.text) else _sole(intent, profiles)
-    if sole is not None or action or composes(intent.text) or best.texts > 0.5:
+    sole = None if action or is_beyond(intent.text) else _sole(intent, profiles)
+    if sole is not None or action or is_beyond(intent.text) or best.texts > 0.5:
         return ((sole or best).name,), frozenset()
     if best.counts > 0.5 and _ASKS_WHY.search(intent.text):
         readers = [profile for profile in profiles if profile.reads > 0.5 and profile.up]
@@ -185,7 +188,7 @@ def _chosen(
 def _in_order(intent: Intent, profiles: Sequence[_Profile], scores: Vectors) -> list[int]:
     """Best first; who works on texts comes last for a question, however like its words are."""
     order = [int(at) for at in np.argsort(-scores, kind="stable")]
-    if composes(intent.text):
+    if is_beyond(intent.text):
         return order
     return sorted(order, key=lambda at: profiles[at].texts > 0.5)
 
@@ -233,7 +236,7 @@ def _scores(
     """How well each specialist fits, and how like its closest words are."""
     text = intent.whole
     wanted = key_stems(text)
-    composing = composes(intent.text)
+    composing = is_beyond(intent.text)
     action = wants_action(intent.text) and not composing
     count = bool(_ASKS_COUNT.search(text)) * 0.5 + bool(_ASKS_PERIOD.search(text)) * 0.5
     rule = bool(_ASKS_RULE.search(text))

@@ -6,7 +6,8 @@ _SELF = "Hello. I am Signalbox, answering without a language model at the moment
 _KINDS = (
     (
         re.compile(
-            r"^\W*(?:many )?(?:thanks?|thank you|thx|cheers|great|perfect|awesome|nice|got it|ok(?:ay)?|cool)\b"
+            r"^\W*(?:no,? )?(?:many )?(?:thanks?|thank you|thx|cheers|great|perfect"
+            r"|awesome|nice|got it|ok(?:ay)?|cool)\b"
             r"(?:\W+(?:a lot|so much|very much|you|thanks?|thank you|that helps?|that's all"
             r"|for \w+(?: \w+){0,3}))*\W*$",
             re.I,

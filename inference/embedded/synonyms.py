@@ -54,6 +54,7 @@ _PHRASES = tuple(
     (re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE), plain)
     for pattern, plain in (
         (r"sold out|all gone|none left|ran dry", "out of stock"),
+        (r"(?:are|were) we (?:all )?out of", "are we out of stock of"),
         (r"(?:still )?on (?:its|their|the) way|in transit", "incoming, still to come"),
         (r"(?:sent|come|comes|came|coming|going) back", "returned"),
         (r"thr(?:ow|ows|own|ew) away|bin(?:ned|ning)", "scrapped"),

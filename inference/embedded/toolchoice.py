@@ -75,10 +75,11 @@ class ToolChooser:
 
     def _decide(self, matching: "_Matching") -> Choice:
         rarity = Rarity([set(key_stems(text_of(offer))) for offer in matching.offers])
+        known = frozenset(value.lower() for offer in matching.offers for value in _enum_labels(offer))
         calls: list[Call] = []
         asks: list[str] = []
         for at, intent in enumerate(matching.intents):
-            words = Words(intent.whole, matching.today, matching.likes.of(at), matching.found)
+            words = Words(intent.whole, matching.today, matching.likes.of(at), matching.found, known)
             ranking = Ranking(intent.text, matching.bare[at], words, matching.offers, matching.meaning[at])
             best = ranking.best(rarity)
             if best is None or (not matching.must and not fits(best, intent.text)):

@@ -65,8 +65,18 @@ def is_sided(name: str) -> bool:
     return bool(_TARGET.search(name) or _ORIGIN.search(name))
 
 
-def pick(values: Sequence[Any], text: str, likeness: Likeness | None = None, *, must: bool = False) -> Any | None:
-    """The value that the text names; None when none is named clearly. `must` lets meaning alone decide."""
+def pick(
+    values: Sequence[Any],
+    text: str,
+    likeness: Likeness | None = None,
+    *,
+    must: bool = False,
+    elsewhere: frozenset[str] = frozenset(),
+) -> Any | None:
+    """The value that the text names; None when none is named clearly. `must` lets meaning alone decide.
+
+    Words `elsewhere` are whole values of another parameter: they are no short form of a value of this one.
+    """
     found = mentioned(values, text)
     if found:
         return found[0]
@@ -74,8 +84,9 @@ def pick(values: Sequence[Any], text: str, likeness: Likeness | None = None, *, 
         if _synonym(str(value), text):
             return value
     for shorter in (_same_meaning, _without_numbers, _begun):
-        if (begun := shorter(values, text)) is not None:
-            return begun
+        short = shorter(values, text)
+        if short is not None and not (shorter is _begun and _words(short).split()[0].lower() in elsewhere):
+            return short
     proper = all(str(value)[:1].isupper() for value in values)
     if must and likeness and len(values) > 1 and not proper:  # a name is named or it is not: none is "like" another
         ranked = sorted(values, key=lambda value: -likeness(_words(value)))

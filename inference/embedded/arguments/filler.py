@@ -69,6 +69,8 @@ class Words:
     today: date
     likeness: choices.Likeness | None = None
     found: str = ""
+    known: frozenset[str] = frozenset()
+    """Whole closed values of all tools at hand, in lower case."""
     periods: list[Period] = field(init=False)
     ids: list[tuple[str, tuple[int, int]]] = field(init=False)
     numbers: list[Number] = field(init=False)
@@ -115,7 +117,7 @@ def _value(name: str, part: Mapping[str, Any], words: Words, done: Mapping[str, 
         if choices.is_sided(name):
             used = [value for key, value in done.items() if choices.is_sided(key)]
             return choices.pick_side(name, part["enum"], words.text, used)
-        picked = choices.pick(part["enum"], words.text, words.likeness, must=must)
+        picked = choices.pick(part["enum"], words.text, words.likeness, must=must, elsewhere=words.known)
         about = str(part.get("description", ""))
         return picked if picked is not None else choices.described(part["enum"], about, words.text)
     readers: dict[str, Callable[[], Any | None]] = {

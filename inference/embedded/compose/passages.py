@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from inference.embedded.beyond import calculates
 from inference.embedded.compose.certainty import Signs, certainty, signs_of
 from inference.embedded.compose.contradictions import find_contradiction, state_contradiction
 from inference.embedded.compose.evidence import Evidence, Passage
@@ -13,7 +14,7 @@ from inference.embedded.compose.render import Point, render
 from inference.embedded.compose.scoring import Lexical, Scores, combine, lexical_scores
 from inference.embedded.compose.selection import select
 from inference.embedded.compose.units import Unit, meaning_of, units_of
-from inference.embedded.intents import Intent, calculates, clean, split_intents
+from inference.embedded.intents import Intent, clean, split_intents
 from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.text import clip
 from inference.embedded.vectors import VectorCache, Vectors

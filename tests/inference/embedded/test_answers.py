@@ -9,8 +9,9 @@ from autogen_core.tools import ToolSchema
 from agents.contracts import Plan
 from inference.contracts import CallScope
 from inference.embedded import EmbeddedClient, EmbeddedEngine, EmbeddedSettings
+from inference.embedded.beyond import calculates
 from inference.embedded.compose.values import asked_kinds, holds_value
-from inference.embedded.intents import calculates, split_intents
+from inference.embedded.intents import split_intents
 from tests.inference.embedded.conftest import HashingEmbedder, evidence, prompt, told, with_result
 
 READER = {

@@ -8,8 +8,9 @@ from autogen_core.tools import ToolSchema
 
 from inference.embedded import EmbeddedEngine
 from inference.embedded.arguments.choices import pick
+from inference.embedded.beyond import composes
 from inference.embedded.entities import Entities
-from inference.embedded.intents import composes, split_intents, wants_action
+from inference.embedded.intents import split_intents, wants_action
 from inference.embedded.schemas import offers_of
 from inference.embedded.smalltalk import small_talk
 

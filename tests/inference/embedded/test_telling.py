@@ -6,8 +6,9 @@ import pytest
 
 from inference.embedded.arguments.choices import described, pick
 from inference.embedded.arguments.texts import body_text, title_text
+from inference.embedded.beyond import composes
 from inference.embedded.followups import rewrite
-from inference.embedded.intents import composes, wants_action
+from inference.embedded.intents import wants_action
 from inference.embedded.prompt_reader import Turn
 from inference.embedded.telling import telling_stems
 
