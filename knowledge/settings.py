@@ -76,14 +76,14 @@ class EmbeddingSettings(_Settings):
 
 
 class RerankSettings(_Settings):
-    """How the best candidates are ordered anew: by their sentences, or by a server that speaks `/rerank`."""
+    """How the best candidates are ordered anew: by what they and their documents hold, then by a `/rerank` server."""
 
-    top: int = Field(default=30, ge=0, le=200, description="Candidates that are ordered anew; 0 switches it off.")
-    sentence_weight: float = Field(default=0.6, ge=0, le=1, description="Share of the best sentence in the new score.")
-    url: str = Field(default="", description="Full address of a rerank endpoint; empty: by sentences alone.")
+    documents: int = Field(default=20, ge=0, le=200, description="Documents looked at closely; 0 switches it off.")
+    url: str = Field(default="", description="Full address of a rerank endpoint; empty: there is none.")
+    passages: int = Field(default=30, ge=1, le=200, description="The best of them, which the endpoint judges.")
     model: str = ""
     api_key: SecretStr | None = None
-    timeout_s: float = Field(default=5.0, gt=0, description="After this the order by sentences stands.")
+    timeout_s: float = Field(default=5.0, gt=0, description="After this the order by evidence stands.")
 
 
 class ChromaSettings(_Settings):
@@ -116,10 +116,7 @@ class RetrievalSettings(_Settings):
     chroma: ChromaSettings = ChromaSettings()
     rerank: RerankSettings = RerankSettings()
     candidates: int = Field(default=100, ge=10, le=1_000, description="From each index.")
-    dense_weight: float = Field(default=0.65, ge=0, le=1, description="The rest is the lexical index's.")
-    document_weight: float = Field(
-        default=0.3, ge=0, lt=1, description="Share of the whole document's words in what is ordered anew; half after."
-    )
+    dense_weight: float = Field(default=0.65, ge=0, le=1, description="At first look; the rest is the lexical index's.")
     per_document: int = Field(default=3, ge=1, le=100, description="Passages of one document before others get a turn.")
     answerable_fit: float = Field(
         default=0.58, gt=0, lt=2, description="Fit at which `answerable` is 0.5; see docs/knowledge.md for its price."

@@ -19,7 +19,7 @@ from knowledge.settings import RerankSettings, RetrievalSettings
 from signalbox.identity import Principal
 
 _READER = Principal(user="reader")
-_PLAIN = RerankSettings(top=0)
+_PLAIN = RerankSettings(documents=0)
 MODES = {
     "dense": RetrievalSettings(dense_weight=1, rerank=_PLAIN),
     "lexical": RetrievalSettings(dense_weight=0, rerank=_PLAIN),

@@ -1,18 +1,20 @@
 """How does text become vectors? `open_embedder` chooses; `embed_passages` makes what a chunk needs.
 
 Exports: `MiniLMEmbedder` (int8 on onnxruntime, from an installed package), `OpenAIEmbedder` (`/v1/embeddings`),
-`open_embedder`, `covers` (does it know this language?), `ServiceEmbedder` (the protocol with `close`).
+`open_embedder`, `covers` (does it know this language?), `ServiceEmbedder` (the protocol with `close`), `Vocabulary`
+(an embedder that knows words from slips).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from knowledge.contracts import Embedder
 from knowledge.embed.minilm import MiniLMEmbedder
 from knowledge.embed.remote import OpenAIEmbedder
 from knowledge.settings import EmbeddingSettings
 
-__all__ = ["MiniLMEmbedder", "OpenAIEmbedder", "ServiceEmbedder", "covers", "open_embedder"]
+__all__ = ["MiniLMEmbedder", "OpenAIEmbedder", "ServiceEmbedder", "Vocabulary", "covers", "open_embedder"]
 
 
 class ServiceEmbedder(Embedder, Protocol):
@@ -20,6 +22,15 @@ class ServiceEmbedder(Embedder, Protocol):
 
     async def close(self) -> None:
         """Give back threads and connections."""
+        ...
+
+
+@runtime_checkable
+class Vocabulary(Protocol):
+    """An embedder that can tell words of its language from letters."""
+
+    async def known(self, words: Sequence[str]) -> set[str]:
+        """Those of some lower-case words that it knows as words."""
         ...
 
 

@@ -80,6 +80,10 @@ class MiniLMEmbedder:
             self._waiting -= len(passages)
         return [made[index] for index in range(len(passages))]
 
+    async def known(self, words: Sequence[str]) -> set[str]:
+        """Words that are a token of their own: the 20,000 or so most frequent ones of English."""
+        return await asyncio.get_running_loop().run_in_executor(self._quick, self._known, list(words))
+
     async def close(self) -> None:
         """Stop the worker threads; a batch that runs is finished first."""
         for pool in (self._bulk, self._quick):
@@ -103,6 +107,9 @@ class MiniLMEmbedder:
 
     def _encode_passages(self, passages: list[PassageText]) -> list[PassageVectors]:
         return self._loaded().encode_passages(passages)
+
+    def _known(self, words: list[str]) -> set[str]:
+        return self._loaded().known(words)
 
     def _loaded(self) -> "_Runtime":
         with self._loading:
@@ -133,6 +140,10 @@ class _Runtime:
         """Unit vectors."""
         encodings = [self._tokenizer.encode(text) for text in texts]
         return self._session.run(["embedding"], _inputs(encodings))[0]
+
+    def known(self, words: list[str]) -> set[str]:
+        """Those that the tokeniser does not cut."""
+        return {word for word in words if self._tokenizer.token_to_id(word) is not None}
 
     def encode_passages(self, passages: list[PassageText]) -> list[PassageVectors]:
         """Unit vectors of the whole, and packed ones of the sentences."""

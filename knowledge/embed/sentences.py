@@ -54,6 +54,7 @@ _ABBREVIATIONS = frozenset(
         "ca",
     ]
 )
+_SAYS = re.compile(r"[^\W_]")
 _WORD_BEFORE = re.compile(r"[\w.]+$")
 
 
@@ -89,4 +90,4 @@ def _trim(text: str, start: int, end: int) -> tuple[int, int] | None:
     piece = text[start:end]
     left = start + len(piece) - len(piece.lstrip())
     right = start + len(piece.rstrip())
-    return (left, right) if any(char.isalnum() for char in text[left:right]) else None
+    return (left, right) if _SAYS.search(text, left, right) else None

@@ -15,6 +15,7 @@ STOP_WORDS = frozenset(
         "be",
         "been",
         "by",
+        "ca",  # can't
         "can",
         "could",
         "did",
@@ -63,20 +64,22 @@ STOP_WORDS = frozenset(
         "why",
         "will",
         "with",
+        "wo",  # won't
         "would",
         "you",
         "your",
     ]
 )
 _WORD = re.compile(r"\w+")
+_CONTRACTED = re.compile(r"(?<=\w)n['’]t\b|(?<=\w)['’](?:s|re|ve|ll|d|m)\b")
 _TOKEN = re.compile(r"[^\W_]+")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _LONGEST = 255  # characters of a stem; what is longer is a hash or a mistake
 
 
 def words(text: str) -> list[str]:
-    """Lower-case words without accents, in order."""
-    return _WORD.findall(plain(text))
+    """Lower-case words without accents, in order; what is contracted ("doesn't", "boss's") is left out."""
+    return _WORD.findall(_full(plain(text)))
 
 
 def plain(text: str) -> str:
@@ -84,8 +87,17 @@ def plain(text: str) -> str:
     lowered = text.lower()
     if lowered.isascii():
         return lowered
-    decomposed = unicodedata.normalize("NFKD", lowered)
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
+    return unicodedata.normalize("NFKD", lowered).translate(_accents())
+
+
+def _full(text: str) -> str:
+    return _CONTRACTED.sub("", text) if "'" in text or "’" in text else text
+
+
+@lru_cache(maxsize=1)
+def _accents() -> dict[int, None]:
+    """Every combining character, as `str.translate` takes it: ten times as fast as looking at each character."""
+    return {code: None for code in range(0x20000) if unicodedata.combining(chr(code))}
 
 
 def indexed_stems(text: str) -> list[str]:
@@ -126,7 +138,7 @@ def triples_within(word: str) -> list[str]:
 
 def content_words(text: str) -> list[str]:
     """Distinct words in order, small words left out unless nothing else is there."""
-    found = [word.lower() for word in _WORD.findall(text.lower())]
+    found = _WORD.findall(_full(text.lower()))
     return list(dict.fromkeys(word for word in found if word not in STOP_WORDS)) or list(dict.fromkeys(found))
 
 

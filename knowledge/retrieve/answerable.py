@@ -1,12 +1,13 @@
 """How well does a passage's best sentence fit a question, and is that well enough to be an answer?"""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from knowledge.embed.passages import Floats, PassageVectors, cosines
-from knowledge.index.words import content_stems
+from knowledge.index.words import content_stems, plain
 from knowledge.retrieve.candidates import Candidate
 
 _WORDS_ALONE = 0.6  # what shared words count where there is no vector
@@ -30,6 +31,18 @@ class Question:
         stems = dict.fromkeys(content_stems(text))
         return cls(text, vector, {stem: idf(frequencies.get(stem, 0), rows) for stem in stems}, frequencies)
 
+    def held(self, text: str) -> set[str]:
+        """Those of its stems that a text holds; most sentences hold none, which a look at their beginnings tells."""
+        if self._beginnings is None or not self._beginnings.search(plain(text)):
+            return set()
+        return self.weights.keys() & set(content_stems(text))
+
+    @cached_property
+    def _beginnings(self) -> re.Pattern[str] | None:
+        # A stem without its last letter begins every word of that stem: Porter's rules change endings only.
+        starts = {re.escape(stem[: max(2, len(stem) - 1)]) for stem in self.weights}
+        return re.compile(rf"\b(?:{'|'.join(sorted(starts))})") if starts else None
+
     def overlap(self, stems: set[str]) -> float:
         """The share of the question's weight that these stems hold."""
         total = sum(self.weights.values())
@@ -37,26 +50,25 @@ class Question:
 
 
 class Passage:
-    """A candidate as sentences: their stems and their vectors, made when first needed and once."""
+    """A candidate with the vectors of its sentences; the sentences are cut when first needed and once."""
 
     def __init__(self, candidate: Candidate, vectors: PassageVectors | None) -> None:
         self.candidate = candidate
         self.vectors = vectors
 
-    @cached_property
-    def stems(self) -> list[set[str]]:
-        """Stems of each sentence."""
-        return [set(content_stems(sentence)) for sentence in self.candidate.passage.sentences]
+    @property
+    def document_id(self) -> str:
+        """The document that it is a part of."""
+        return self.candidate.document.document_id
 
     @cached_property
-    def around(self) -> set[str]:
-        """Stems of the whole passage with its title and headings."""
-        passage = self.candidate.passage
-        return set(content_stems(f"{passage.title} {passage.heading}")).union(*self.stems)
+    def sentences(self) -> list[str]:
+        """Its sentences, each with a vector where there are vectors."""
+        return self.candidate.passage.sentences
 
     def best_sentence(self, question: Question, words: float) -> float:
         """The best sum of a sentence's cosine and `words` times its overlap; 0 without a sentence."""
-        overlaps = [question.overlap(stems) for stems in self.stems]
+        overlaps = [question.overlap(question.held(sentence)) for sentence in self.sentences]
         if not overlaps:
             return 0.0
         return max(
@@ -69,7 +81,9 @@ class Passage:
 
     def answer_fit(self, question: Question) -> float:
         """What decides whether there is an answer: AUROC .993 on XQuAD with the article taken away."""
-        return self.best_sentence(question, _IN_FIT) + _AROUND * question.overlap(self.around)
+        return self.best_sentence(question, _IN_FIT) + _AROUND * question.overlap(
+            question.held(self.candidate.passage.whole)
+        )
 
     def _meaning(self, question: Question, overlaps: Sequence[float]) -> Sequence[float]:
         if question.vector is None or self.vectors is None or len(self.vectors.sentences) != len(overlaps):

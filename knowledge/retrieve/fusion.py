@@ -27,13 +27,6 @@ def fused(dense: Mapping[str, float], lexical: Mapping[str, float], dense_weight
     return {name: dense_weight * left.get(name, 0) + (1 - dense_weight) * right.get(name, 0) for name in names}
 
 
-def mixed(scores: Mapping[str, float], other: Mapping[str, float], share: float) -> dict[str, float]:
-    """The scores with `share` of another's, both 0..1; unchanged where the other has nothing to say."""
-    if not other:
-        return dict(scores)
-    return {name: (1 - share) * score + share * other.get(name, 0.0) for name, score in scores.items()}
-
-
 def best_of(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Several queries about one thing: each candidate counts as in the query that it fits best."""
     best: dict[str, float] = {}
@@ -52,4 +45,18 @@ def spread(items: Sequence[T], key: Callable[[T], str], limit: int) -> list[T]:
         name = key(item)
         counts[name] = counts.get(name, 0) + 1
         (first if counts[name] <= limit else later).append(item)
+    return first + later
+
+
+def varied(items: Sequence[T], key: Callable[[T], str], page: int, kinds: int) -> list[T]:
+    """The same items; where the first `page` are of fewer than `kinds` keys, the last repeats among them make room."""
+    first, later = list(items[:page]), list(items[page:])
+    while len({key(item) for item in first}) < kinds:
+        known = [key(item) for item in first]
+        fresh = next((at for at, item in enumerate(later) if key(item) not in known), None)
+        spare = next((at for at in range(len(known) - 1, 0, -1) if known[at] in known[:at]), None)
+        if fresh is None or spare is None:
+            break
+        first.append(later.pop(fresh))
+        later.insert(0, first.pop(spare))
     return first + later

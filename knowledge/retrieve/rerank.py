@@ -1,13 +1,11 @@
-"""A second look at the best candidates: the sentence that fits best counts, or a rerank server's judgement."""
+"""A second look at the best candidates by a server that judges question and passage together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import httpx2
 import structlog
 
-from knowledge.retrieve.answerable import Passage, Question
-from knowledge.retrieve.fusion import scaled
 from knowledge.settings import RerankSettings
 
 _log = structlog.get_logger(__name__)
@@ -22,7 +20,7 @@ class RemoteReranker(Protocol):
 
 
 class HttpReranker:
-    """`POST /rerank` as vLLM, Jina and Cohere speak it. When it fails, the order by sentences stands."""
+    """`POST /rerank` as vLLM, Jina and Cohere speak it. When it fails, the order by evidence stands."""
 
     def __init__(self, settings: RerankSettings, client: httpx2.AsyncClient | None = None) -> None:
         key = settings.api_key
@@ -45,12 +43,3 @@ class HttpReranker:
     async def close(self) -> None:
         """Close the connections."""
         await self._client.aclose()
-
-
-def by_sentences(
-    question: Question, scores: Mapping[str, float], passages: Mapping[str, Passage], weight: float
-) -> dict[str, float]:
-    """The scores mixed with how well each candidate's best sentence fits, both stretched to 0..1."""
-    base = scaled(scores)
-    fit = scaled({name: passages[name].rank_fit(question) for name in scores})
-    return {name: (1 - weight) * base[name] + weight * fit[name] for name in scores}

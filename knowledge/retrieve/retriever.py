@@ -1,4 +1,4 @@
-"""One search: dense and lexical candidates, fused, ordered by their sentences, checked against the record, audited."""
+"""One search: dense and lexical candidates, fused, checked against the record, ordered by evidence, audited."""
 
 import asyncio
 import time
@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.contracts import Embedder, Filters, Hit
-from knowledge.embed import covers
+from knowledge.embed import Vocabulary, covers
 from knowledge.embed.passages import Floats
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex
@@ -18,10 +19,11 @@ from knowledge.index.words import content_stems
 from knowledge.retrieve.answerable import Passage, Question, answerable_at
 from knowledge.retrieve.audit import Retrieval, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate, checked, documents_within
-from knowledge.retrieve.fusion import best_of, fused, mixed, scaled, spread
+from knowledge.retrieve.fusion import best_of, fused, spread, varied
 from knowledge.retrieve.language import language_of
-from knowledge.retrieve.rerank import RemoteReranker, by_sentences
-from knowledge.retrieve.whole import by_documents
+from knowledge.retrieve.ranking import above, by_evidence, first_documents
+from knowledge.retrieve.rerank import RemoteReranker
+from knowledge.retrieve.spelling import corrected
 from knowledge.settings import RetrievalSettings
 from knowledge.store.access import Groups, visible_sets
 from knowledge.store.database import Database
@@ -31,6 +33,7 @@ from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
 _JUDGED = 5  # passages that decide whether the corpus holds an answer
+_PAGE, _DOCUMENTS = 8, 5  # among so many first passages so many documents have a say, where so many fit at all
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,8 @@ class Retriever:
         scores = best_of([run.scores for run in runs])
         ordered = self._ordered(list(seen.values()), scores)
         judged = [passages[item.chunk.chunk_id] for item in ordered[:_JUDGED]]
-        fit = await self._judge(runs, judged)
-        answerable = answerable_at(fit, self._settings.answerable_fit) if judged else 0.0
+        fits = [passage.answer_fit(run.question) for run in runs if run.question for passage in judged]
+        answerable = answerable_at(max(fits), self._settings.answerable_fit) if fits else 0.0
         page = ordered[search.offset : search.offset + search.limit]
         hits = [_hit(item, scores, runs) for item in page]
         found = Found(hits, answerable, len(ordered) > search.offset + search.limit)
@@ -126,16 +129,22 @@ class Retriever:
     def _ordered(self, candidates: list[Candidate], scores: Mapping[str, float]) -> list[Candidate]:
         best = sorted(candidates, key=lambda item: (-scores[item.chunk.chunk_id], item.chunk.chunk_id))
         limit = self._settings.per_document
-        return spread(best, lambda item: item.document.near_duplicate_of or item.document.document_id, limit)
+        return varied(spread(best, _document_of, limit), _document_of, _PAGE, _DOCUMENTS)
 
     async def _candidates(self, query: str, alias: Alias, scope: LexicalScope) -> _Run:
         language = language_of(query)
-        run = _Run(query)
         meant = covers(self._indexing.embedder, language) and alias.embedder == self._indexing.embedder.name
-        dense = self._dense(run, alias, scope) if meant else asyncio.sleep(0)
         stems = language in {"en", "und"}
+        run = _Run(await self._corrected(query) if stems else query)
+        dense = self._dense(run, alias, scope) if meant else asyncio.sleep(0)
         await asyncio.gather(dense, self._lexical(run, scope, stems=stems))
         return run
+
+    async def _corrected(self, query: str) -> str:
+        vocabulary = self._indexing.embedder
+        if not isinstance(vocabulary, Vocabulary):
+            return query
+        return await corrected(self._database, self._indexing.lexical, vocabulary, query)
 
     async def _dense(self, run: _Run, alias: Alias, scope: LexicalScope) -> None:
         """Meaning is a help, not a condition: without embedder or Chroma the words still answer."""
@@ -165,47 +174,35 @@ class Retriever:
                 {name: float(np.dot(run.vector, vectors.vector)) for name, vectors in known.items() if vectors}
             )
         run.dense = dense
-        scores = fused(dense, lexical, self._settings.dense_weight)
-        if not scores:
+        run.scores = fused(dense, lexical, self._settings.dense_weight)
+        if not run.scores:
             return
-        run.question = await self._question(run)
-        share = self._settings.document_weight
-        documents = await self._documents(run.question, [seen[name].candidate for name in scores])
-        run.scores = mixed(scores, documents, share)
-        top = dict(sorted(run.scores.items(), key=lambda pair: -pair[1])[: self._settings.rerank.top])
-        if top:
-            better = mixed(await self._reranked(run, run.question, top, seen), documents, share / 2)
-            floor = min(better.values())
-            run.scores = {name: better[name] if name in better else floor * score for name, score in run.scores.items()}
-
-    async def _reranked(
-        self, run: _Run, question: Question, top: dict[str, float], seen: Mapping[str, Passage]
-    ) -> dict[str, float]:
-        if self._indexing.remote is not None:
-            names = list(top)
-            judged = await self._indexing.remote.scores(
-                run.text, [seen[name].candidate.passage.whole for name in names]
-            )
-            if judged is not None:
-                return scaled(dict(zip(names, judged, strict=True)))
-        return by_sentences(question, top, seen, self._settings.rerank.sentence_weight)
-
-    async def _documents(self, question: Question, candidates: Sequence[Candidate]) -> dict[str, float]:
-        if not self._settings.document_weight:
-            return {}
+        documents = first_documents(run.scores, seen, self._settings.rerank.documents)
         async with self._database.read() as connection:
-            return await by_documents(connection, self._indexing.lexical, question, candidates)
+            run.question = await self._question(connection, run)
+            meanings = await self._indexing.cache.meanings(connection, documents)
+        if not documents:
+            return
+        within = set(documents)
+        looked_at = {name: seen[name] for name in run.scores if seen[name].document_id in within}
+        run.scores = above(by_evidence(run.question, looked_at, lexical, meanings), run.scores)
+        run.scores = await self._by_server(run, seen)
 
-    async def _question(self, run: _Run) -> Question:
-        async with self._database.read() as connection:
-            rows = await self._indexing.lexical.rows(connection)
-            stems = dict.fromkeys(content_stems(run.text))
-            frequencies = await self._indexing.lexical.frequencies(connection, list(stems)) if stems else {}
+    async def _by_server(self, run: _Run, seen: Mapping[str, Passage]) -> dict[str, float]:
+        """The scores with the first ones as the rerank server sees them, where there is one that answers."""
+        if self._indexing.remote is None:
+            return run.scores
+        limit = self._settings.rerank.passages
+        names = sorted(run.scores, key=lambda name: (-run.scores[name], name))[:limit]
+        texts = [seen[name].candidate.passage.whole for name in names]
+        judged = await self._indexing.remote.scores(run.text, texts)
+        return run.scores if judged is None else above(dict(zip(names, judged, strict=True)), run.scores)
+
+    async def _question(self, connection: AsyncConnection, run: _Run) -> Question:
+        rows = await self._indexing.lexical.rows(connection)
+        stems = dict.fromkeys(content_stems(run.text))
+        frequencies = await self._indexing.lexical.frequencies(connection, list(stems)) if stems else {}
         return Question.of(run.text, run.vector, frequencies, rows)
-
-    async def _judge(self, runs: Sequence[_Run], best: Sequence[Passage]) -> float:
-        questions = [run.question or await self._question(run) for run in runs]
-        return max((passage.answer_fit(question) for question in questions for passage in best), default=0.0)
 
     async def _note(
         self,
@@ -231,6 +228,10 @@ class Retriever:
                 duration_ms=round((time.perf_counter() - started) * 1000, 2),
             )
         )
+
+
+def _document_of(item: Candidate) -> str:
+    return item.document.near_duplicate_of or item.document.document_id
 
 
 def _hit(item: Candidate, scores: Mapping[str, float], runs: Sequence[_Run]) -> Hit:

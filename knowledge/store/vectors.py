@@ -8,9 +8,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.contracts import Embedder
-from knowledge.embed.passages import PassageText, PassageVectors, embed_passages
+from knowledge.embed.passages import Floats, PassageText, PassageVectors, embed_passages
 from knowledge.schema import chunk, embedding
 from knowledge.store.database import Database, batches
+
+_FIRST = 40  # passages that tell what a document is about, however long it is
 
 
 class VectorCache:
@@ -48,6 +50,19 @@ class VectorCache:
                 found[row.input_sha] = self._vectors(row.vector, row.sentences)
         return found
 
+    async def meanings(self, connection: AsyncConnection, documents: Sequence[str]) -> dict[str, Floats]:
+        """Where documents point as a whole: the mean of their first passages, as a unit vector."""
+        held: dict[str, list[bytes]] = {}
+        for part in batches(documents):
+            query = (
+                select(chunk.c.document_id, embedding.c.vector)
+                .join(embedding, (embedding.c.input_sha == chunk.c.input_sha) & (embedding.c.model == self.model))
+                .where(chunk.c.document_id.in_(part), chunk.c.ordinal < _FIRST, chunk.c.state == "live")
+            )
+            for row in await connection.execute(query):
+                held.setdefault(row.document_id, []).append(row.vector)
+        return {name: self._mean(vectors) for name, vectors in held.items()}
+
     async def prune(self, connection: AsyncConnection, shas: Iterable[str]) -> None:
         """Forget vectors, of any model, whose text no chunk holds any more."""
         for part in batches(sorted(set(shas))):
@@ -66,6 +81,10 @@ class VectorCache:
         ]
         insert = sqlite.insert if self._database.dialect == "sqlite" else postgresql.insert
         await connection.execute(insert(embedding).on_conflict_do_nothing(), values)
+
+    def _mean(self, vectors: Sequence[bytes]) -> Floats:
+        mean = np.frombuffer(b"".join(vectors), np.float32).reshape(-1, self._embedder.dimensions).mean(axis=0)
+        return mean / max(float(np.linalg.norm(mean)), 1e-12)
 
     def _vectors(self, vector: bytes, sentences: bytes) -> PassageVectors:
         width = self._embedder.dimensions

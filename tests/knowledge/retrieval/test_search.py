@@ -4,8 +4,7 @@ import pytest
 
 from knowledge.contracts import Filters
 from knowledge.languages import language_of
-from knowledge.retrieve.fusion import best_of, fused, mixed, spread
-from knowledge.retrieve.whole import weigh
+from knowledge.retrieve.fusion import best_of, fused, spread, varied
 from knowledge.service import KnowledgeService
 from signalbox.errors import NotFound
 from tests.knowledge.retrieval.helpers import ADA, BIKES, CLARA, LEAVE, PAY, make_document
@@ -83,6 +82,16 @@ async def test_one_document_does_not_crowd_out_the_rest(service: KnowledgeServic
     await service.store.put(*make_document("other.md", ["Battery care in winter takes a warm room and some patience."]))
     found = await service.search(ADA, ["battery care rule"], limit=5)
     assert "other.md" in _documents(found)[:4]
+
+
+async def test_the_first_passages_come_from_several_documents_where_several_fit(service: KnowledgeService) -> None:
+    for number in range(3):
+        texts = [f"Battery care rule {number}{part}." for part in range(4)]
+        await service.store.put(*make_document(f"rules{number}.md", texts))
+    for number in range(2):
+        await service.store.put(*make_document(f"care{number}.md", [f"On care of a battery in winter {number}."]))
+    found = await service.search(ADA, ["battery care rule"], limit=8)
+    assert len(set(_documents(found))) == 5
 
 
 async def test_neighbours_and_windows_read_on(filled: KnowledgeService) -> None:
@@ -165,17 +174,11 @@ def test_spread_moves_surplus_to_the_end_and_loses_nothing() -> None:
     assert spread(["a1", "a2", "a3", "b1", "a4"], lambda item: item[0], 2) == ["a1", "a2", "b1", "a3", "a4"]
 
 
-def test_a_document_that_holds_all_words_between_its_passages_outweighs_one_that_repeats_a_word() -> None:
-    held = {"saddle": {"bag": 1}, "rain": {"bag": 1, "coat": 4}}
-    scores = weigh({"saddle": 1.0, "rain": 1.0}, held, {"bag": 4, "coat": 4, "other": 4})
-    assert scores["bag"] > scores["coat"] > scores["other"] == 0
+def test_the_first_page_makes_room_for_other_documents_and_loses_nothing() -> None:
+    def document(item: str) -> str:
+        return item[0]
 
-
-def test_a_long_document_needs_its_words_more_often() -> None:
-    scores = weigh({"rain": 1.0}, {"rain": {"short": 2, "long": 2}}, {"short": 3, "long": 60})
-    assert scores["short"] > scores["long"]
-
-
-def test_a_share_of_another_score_is_mixed_in_where_there_is_one() -> None:
-    assert mixed({"a": 1.0, "b": 0.5}, {"b": 1.0}, 0.5) == {"a": 0.5, "b": 0.75}
-    assert mixed({"a": 1.0}, {}, 0.5) == {"a": 1.0}
+    assert varied(["a1", "a2", "b1", "a3", "c1", "d1"], document, 4, 3) == ["a1", "a2", "b1", "c1", "a3", "d1"]
+    assert varied(["a1", "b1", "a2", "b2", "c1", "d1"], document, 4, 4) == ["a1", "b1", "c1", "d1", "a2", "b2"]
+    assert varied(["a1", "a2", "a3"], document, 2, 2) == ["a1", "a2", "a3"]
+    assert varied(["a1", "b1", "c1"], document, 2, 5) == ["a1", "b1", "c1"]
