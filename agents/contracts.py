@@ -26,7 +26,7 @@ class Step(BaseModel):
     specialist: str = Field(max_length=60)
     task: str = Field(max_length=2000)
     needs: list[str] = Field(default_factory=list, max_length=MAX_STEPS)
-    timeout_s: float = 30
+    timeout_s: float = Field(default=0, description="Seconds; 0 for as long as the specialist may take.")
 
 
 class Plan(BaseModel):

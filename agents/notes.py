@@ -8,10 +8,17 @@ NOTHING = "I could not answer this."
 OUT_OF_TIME = "This took longer than a turn may take and was stopped here."
 
 
-def notes(outcomes: Sequence[StepOutcome], assumptions: Sequence[str] = (), *, dropped: int = 0) -> str:
+def notes(
+    outcomes: Sequence[StepOutcome],
+    assumptions: Sequence[str] = (),
+    *,
+    open_needs: Sequence[str] = (),
+    dropped: int = 0,
+) -> str:
     """What was taken for granted, and one line for each step that did not simply succeed; empty when all did."""
     taken = [f"I assumed: {assumption.rstrip('. ')}." for assumption in assumptions]
-    return "\n".join(dict.fromkeys(filter(None, [*taken, _left_out(dropped), *map(_note, outcomes)])))
+    still_open = [f"Still to be found out: {need.rstrip('. ')}." for need in open_needs if need]
+    return "\n".join(dict.fromkeys(filter(None, [*taken, _left_out(dropped), *map(_note, outcomes), *still_open])))
 
 
 def _left_out(claims: int) -> str:

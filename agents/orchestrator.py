@@ -155,7 +155,8 @@ class Orchestrator(BaseChatAgent):
         else:
             refusals = () if any(outcome.found for outcome in latest) and latest is not outcomes else _told(outcomes)
             await self._say([*(outcome for outcome in rest if outcome.found), *refusals])
-        said = notes(outcomes, self._turn.assumptions, dropped=self._dropped())
+        needs = [self._crew.reviewer.clean(outcome.need) for outcome in latest if outcome.need]
+        said = notes(outcomes, self._turn.assumptions, open_needs=needs, dropped=self._dropped())
         if not release.text.strip() and not waiting:
             said = f"{NOTHING} {said}".strip()
         await release.add(said)

@@ -54,7 +54,7 @@ def clamped(plan: Plan, limits_s: Mapping[str, float]) -> Plan:
 
 
 def _clamp(wanted_s: float, limit_s: float) -> float:
-    if not math.isfinite(wanted_s):
+    if not math.isfinite(wanted_s) or wanted_s <= 0:
         return limit_s
     return min(max(wanted_s, _SHORTEST_S), limit_s)
 

@@ -18,7 +18,7 @@ _PIECE = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\W+")
 _CODE = re.compile(r"\b(?=[\w\-/.]*\d)(?=[\w\-/.]*[A-Za-z])[A-Za-z0-9]+(?:[\-/.]\w+)*\b")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|pm|am|h|d|x|k|m|kg|km|cm|mm|s|min|%|°C)?", re.IGNORECASE)
-_SENTENCE = re.compile(r"(?<=[.!?:])[\"”’)*_]*\s+|\n+|\|")
+_SENTENCE = re.compile(r"(?<=[.!?:])[\"”’)*_]*\s+|\n+")
 _SCALES = {"thousand": 1e3, "million": 1e6, "billion": 1e9, "k": 1e3, "m": 1e6, "bn": 1e9}
 _SCALED = re.compile(r"(\d+(?:[.,]\d+)?)\s*(thousand|million|billion|k|m|bn)\b", re.IGNORECASE)
 _NOON = re.compile(r"\b(\d{1,2})(?:[:.]\d\d)?\s*([ap])\.?m\b", re.IGNORECASE)

@@ -109,6 +109,15 @@ async def test_a_finding_that_names_a_further_need_brings_a_further_step(house):
     assert '"need": "Nordcell\'s terms"' in asked(home)[1].prompt
 
 
+async def test_a_need_that_nobody_could_meet_is_said_by_code(house):
+    bus = MemoryBus(operations__q=lambda _: evidence(B, "Order 17 is from Nordcell.", tool="operations__q"))
+    plans = iter([plan(("a", "data", ())), plan()])
+    answer = f"Order 17 is from Nordcell [#{B}].\nNEED_MORE: Nordcell's terms"
+    home = house(script(lambda seen: next(plans), a=searching("operations__q", answer)), bus)
+    result, _ = await result_of(home)
+    assert result.text == "Order 17 is from Nordcell [1].\n\nStill to be found out: Nordcell's terms."
+
+
 async def test_what_another_step_found_for_the_same_task_needs_no_second_plan(house):
     the_plan = Plan(
         steps=[

@@ -52,9 +52,9 @@ def test_neither_steps_nor_reply_is_no_plan():
 
 
 def test_timeouts_are_kept_within_what_the_specialist_may_take():
-    wanted = [1, 7, 900, math.inf, math.nan, -3]
+    wanted = [1, 7, 900, math.inf, math.nan, -3, 0]
     plan = Plan(steps=[step(f"s{index}", timeout_s=value) for index, value in enumerate(wanted)])
-    assert [one.timeout_s for one in clamped(plan, {"knowledge": 30}).steps] == [5, 7, 30, 30, 30, 5]
+    assert [one.timeout_s for one in clamped(plan, {"knowledge": 30}).steps] == [5, 7, 30, 30, 30, 30, 30]
 
 
 @st.composite

@@ -64,7 +64,7 @@ def test_what_is_quoted_is_supported_whatever_it_is():
 
 def test_a_reference_stands_for_the_sentence_before_it():
     assert sentence_of("One is 1. Two is 2 ") == "Two is 2"
-    assert sentence_of("| Ghent | 12 |") == "12"
+    assert sentence_of("| Site | Late |\n| Ghent | 12 |") == "| Ghent | 12 |"
     assert sentence_of(" ** ") == ""
 
 
@@ -103,6 +103,16 @@ async def test_or_it_is_left_out_or_let_be():
 async def test_references_side_by_side_support_their_claim_together():
     release = await released(f"Nordcell needs 35 days, leave is 25 [#{A}] [#{B}].")
     assert release.text == "Nordcell needs 35 days, leave is 25 [1][2]."
+
+
+async def test_every_figure_of_a_row_must_stand_in_its_source():
+    rows = evidence(A, "Nordcell 11 late, 11.5 days; Brightline 1 late, 2 days.")
+    table = (
+        f"| Supplier | Late | Delay |\n|---|---|---|\n| Nordcell | 11 | 11.5 [#{A}] |\n| Brightline | 4 | 2 [#{A}] |"
+    )
+    assert (await released(table, rows)).text == table.replace(f"11.5 [#{A}]", "11.5 [1]").replace(
+        f"2 [#{A}]", "2 (not confirmed by the source)"
+    )
 
 
 async def test_what_a_tool_said_beside_its_evidence_counts_too():
