@@ -46,12 +46,6 @@ class LexicalIndex(Protocol):
         """In how many rows each stem occurs; unknown stems are left out."""
         ...
 
-    async def spread(
-        self, connection: AsyncConnection, words: Sequence[str], documents: Sequence[str]
-    ) -> dict[str, dict[str, int]]:
-        """For each word, in how many rows of each of these documents it occurs."""
-        ...
-
     async def rebuild(self, connection: AsyncConnection) -> None:
         """Make the index again from the record."""
         ...

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.index.lexical import MAX_TERMS, InTransaction, LexicalScope
-from knowledge.index.words import indexed_stems, query_stems, query_substrings, stem
+from knowledge.index.words import indexed_stems, query_stems, query_substrings
 from knowledge.store.database import batches
 from signalbox.errors import UserFault
 
@@ -166,22 +166,6 @@ class PostgresLexicalIndex(InTransaction):
         """Read from the counts."""
         query = text("SELECT stem, held FROM knowledge_stem_count WHERE stem = ANY(:stems) AND held > 0")
         return {row.stem: row.held for row in await connection.execute(query, {"stems": list(stems)})}
-
-    async def spread(
-        self, connection: AsyncConnection, words: Sequence[str], documents: Sequence[str]
-    ) -> dict[str, dict[str, int]]:
-        """One pass over the rows of the documents; stems are compared."""
-        stem_of = {word: stem(word) for word in words[:MAX_TERMS]}
-        query = text(
-            "SELECT w.document_id, u.lexeme, count(*) AS held FROM knowledge_words w "
-            "CROSS JOIN LATERAL unnest(tsvector_to_array(w.stems)) AS u(lexeme) "
-            "WHERE w.document_id = ANY(:documents) AND u.lexeme = ANY(:stems) GROUP BY w.document_id, u.lexeme"
-        )
-        names = {"documents": list(documents), "stems": list(set(stem_of.values()))}
-        held: dict[str, dict[str, int]] = {}
-        for row in await connection.execute(query, names):
-            held.setdefault(row.lexeme, {})[row.document_id] = row.held
-        return {word: held.get(stemmed, {}) for word, stemmed in stem_of.items()}
 
     async def rebuild(self, connection: AsyncConnection) -> None:
         """Empty the tables and index every live row."""

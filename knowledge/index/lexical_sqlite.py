@@ -76,21 +76,6 @@ class SqliteLexicalIndex(InTransaction):
         )
         return {row.term: int(row.doc) for row in rows}
 
-    async def spread(
-        self, connection: AsyncConnection, words: Sequence[str], documents: Sequence[str]
-    ) -> dict[str, dict[str, int]]:
-        """One look-up of each word; stems are compared."""
-        statement = text(
-            "SELECT c.document_id AS document_id, count(*) AS held FROM knowledge_stems "
-            "JOIN knowledge_chunk c ON c.seq = knowledge_stems.rowid "
-            "WHERE knowledge_stems MATCH :match AND c.document_id IN :documents GROUP BY c.document_id"
-        ).bindparams(bindparam("documents", expanding=True))
-        found: dict[str, dict[str, int]] = {}
-        for word in words[:MAX_TERMS]:
-            rows = await connection.execute(statement, {"match": f'"{word}"', "documents": list(documents)})
-            found[word] = {row.document_id: int(row.held) for row in rows}
-        return found
-
     async def rebuild(self, connection: AsyncConnection) -> None:
         """Drop both tables and index every live row."""
         for table in ("knowledge_stem_counts", *_TABLES):

@@ -114,12 +114,6 @@ class SwitchedLexicalIndex:
         """Of the one that serves."""
         return await self._kept[0].frequencies(connection, stems)
 
-    async def spread(
-        self, connection: AsyncConnection, words: Sequence[str], documents: Sequence[str]
-    ) -> dict[str, dict[str, int]]:
-        """Of the one that serves."""
-        return await self._kept[0].spread(connection, words, documents)
-
     async def rebuild(self, connection: AsyncConnection) -> None:
         """Of the one that serves."""
         await self._kept[0].rebuild(connection)

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tantivy import Occur, Query
 
 from knowledge.index.lexical import MAX_TERMS, LexicalScope
-from knowledge.index.words import indexed_stems, query_stems, query_substrings, stem, triples_of, triples_within
+from knowledge.index.words import indexed_stems, query_stems, query_substrings, triples_of, triples_within
 from knowledge.store.database import Database, batches
 
 T = TypeVar("T")
@@ -106,20 +106,6 @@ class TantivyLexicalIndex:
             return {name: count for name, count in counts.items() if count}
 
         return await self._ask(work)
-
-    async def spread(
-        self, connection: AsyncConnection, words: Sequence[str], documents: Sequence[str]
-    ) -> dict[str, dict[str, int]]:
-        """One counted query for each word; stems are compared."""
-        inside = _among(self._schema, "document_id", documents)
-
-        def held(searcher: tantivy.Searcher, word: str) -> dict[str, int]:
-            query = Query.boolean_query([(Occur.Must, self._term(_STEMS, stem(word))), (Occur.Must, inside)])
-            by = {"by": {"terms": {"field": "document_id", "size": len(documents)}}}
-            buckets: Any = searcher.aggregate(query, by)["by"]["buckets"]
-            return {bucket["key"]: int(bucket["doc_count"]) for bucket in buckets}
-
-        return await self._ask(lambda searcher: {word: held(searcher, word) for word in words[:MAX_TERMS]})
 
     async def rebuild(self, connection: AsyncConnection) -> None:
         """Make the index again from the record."""
