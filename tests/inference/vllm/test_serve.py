@@ -70,6 +70,6 @@ async def test_it_says_when_it_is_ready_admits_who_has_a_certificate_and_stops_c
             await stranger.create(ask, extra_create_args=few)
     finally:
         process.send_signal(signal.SIGTERM)
-        code = process.wait(60)
+        code = process.wait(100)
     assert code == 0
     assert "Stopped." in told.read_text()
