@@ -58,7 +58,7 @@ class Figures:
 async def stream(http: aiohttp.ClientSession, target: Target, number: int, killed: asyncio.Event) -> Seen:
     """Read one stream to whatever end it has."""
     late = number % 2 == 1
-    seen = Seen(waiting=late)
+    seen = Seen(waiting=True)
     messages = [{"role": "user", "content": f"Question {number}: how often was the northern line late?"}]
     body = {"model": target.model, "stream": True, "messages": messages, "seed": _DELAY_MS if late else 0}
     began = time.perf_counter()

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,8 +70,15 @@ def litellm(place: Place) -> Target:
     config.write_text(json.dumps(settings))
     address = ["--host", "127.0.0.1", "--port", str(place.port)]
     command = [str(python.with_name("litellm")), "--config", str(config), *address, "--num_workers", "1"]
-    more = {"LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    return _started(place, "litellm", command, MODEL, more, ready="/health/liveliness")
+    key = f"sk-{secrets.token_hex(32)}"  # it does not start without one
+    more = {
+        "LITELLM_MASTER_KEY": key,
+        "LITELLM_LOG": "ERROR",
+        "LITELLM_MODE": "PRODUCTION",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    }
+    target = _started(place, "litellm", command, MODEL, more, ready="/health/liveliness")
+    return Target("litellm", target.port, MODEL, target.started, key)
 
 
 def signalbox(place: Place, more: Mapping[str, str] | None = None) -> Target:
