@@ -120,8 +120,9 @@ def main() -> None:
         backends = [_backend(given.port + index, Path(folder)) for index in (1, 2)]
         urls = [f"http://127.0.0.1:{given.port + index}" for index in (1, 2)]
         settings = {"SIGNALBOX__INFERENCE__BACKENDS": json.dumps([{"base_url": url} for url in urls])}
-        target = signalbox(Place(Path(folder), Path(), given.port, ""), settings)
+        target: Target | None = None
         try:
+            target = signalbox(Place(Path(folder), Path(), given.port, ""), settings)
             for number in range(given.rounds):
                 seen = uvloop.run(one_round(target, backends[number % 2], given.streams))
                 print(number, dict(Counter(f"{each.waiting} {each.end}" for each in seen)), file=sys.stderr)
@@ -129,7 +130,8 @@ def main() -> None:
                 backends[number % 2] = _backend(given.port + 1 + number % 2, Path(folder))
                 time.sleep(12)  # a breaker that opened lets one call try after ten seconds
         finally:
-            target.stop()
+            if target is not None:
+                target.stop()
             for backend in backends:
                 backend.stop()
     show(figures, given)
@@ -137,6 +139,8 @@ def main() -> None:
 
 def _backend(port: int, folder: Path) -> Started:
     command = [sys.executable, "-m", "bench.gateway.upstream", str(port)]
+    if answers(port, "/health", MODEL):
+        raise SystemExit(f"Somebody else listens on port {port}.")
     started = start(f"backend-{port}", command, core=0, folder=folder, env=os.environ)
     wait_until(lambda: answers(port, "/health", MODEL), 20, started)
     return started
