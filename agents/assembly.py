@@ -1,8 +1,7 @@
 """Puts the agents together; what wiring calls."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 
 from agents.crews import OneCrew
 from agents.memory import SummaryWriter
@@ -15,6 +14,7 @@ from agents.settings import AgentsSettings
 from agents.specialists.base import StepSpecialist
 from agents.specialists.roster import Roster, load_specialists
 from agents.steps import StepRunner
+from agents.stop_audit import StopAudit
 from agents.support import Embeds
 from agents.synthesiser import Synthesiser
 from agents.turns import Turns
@@ -32,11 +32,11 @@ def build_turns(
     *,
     remote: Iterable[StepSpecialist] = (),
     judge: Judge | None = None,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    stops: StopAudit | None = None,
 ) -> Turns:
     """A turn runner with one crew: the specialists of the settings, and those of remote agents."""
     crew = CrewBuilder(bus, remote=remote, judge=judge).build(settings, models)
-    return Turns(conversations, OneCrew(crew), settings, clock=clock)
+    return Turns(conversations, OneCrew(crew), settings, stops=stops)
 
 
 class CrewBuilder:

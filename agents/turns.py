@@ -24,6 +24,7 @@ from agents.release import Release
 from agents.reviewer import Reviewer
 from agents.scope import Turn, bounded, wind_down, within
 from agents.settings import AgentsSettings
+from agents.stop_audit import StopAudit
 from conversations.contracts import ConversationStore
 from inference.contracts import CallScope, Purpose, UsageMeter
 from runs.events import RunCancelled, RunEvent, RunFailed, RunFinished, RunResult, RunStarted
@@ -51,8 +52,10 @@ class Turns:
         settings: AgentsSettings,
         *,
         clock: Callable[[], datetime] = _now,
+        stops: StopAudit | None = None,
     ) -> None:
         self._conversations = conversations
+        self._stops = stops
         self._crews = crews
         self._settings = settings
         self._clock = clock
@@ -121,6 +124,9 @@ class Turns:
         if run.job.done() and not run.job.cancelled():
             return  # it was through before it noticed, and has recorded itself
         _log.info("run.cancelled", run_id=run.request.run_id, reason=run.reason)
+        if self._stops is not None:
+            steps, words = (run.turn.reports(), run.turn.release.text) if run.turn else ((), "")
+            self._stops.stopped(run.request, reason=run.reason, steps=steps, released_chars=len(words))
         if run.turn is not None:
             await self._record(run.turn, self._result(run, run.turn).model_copy(update={"cancelled": True}))
 

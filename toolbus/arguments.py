@@ -1,7 +1,7 @@
 """Arguments that a model wrote, checked against the tool's own schema before anything leaves the process.
 
 Sound arguments are told by a compiled validator, within a microsecond. Only for the others, and for schemas that it
-cannot compile, the slower one is asked, which finds the words (docs/decisions/0006-two-schema-validators.md).
+cannot compile, the slower one is asked, which finds the words (docs/decisions/0008-two-schema-validators.md).
 """
 
 import json

@@ -1,7 +1,7 @@
 """`python -m evals.support [FILE.jsonl ...] [--embedder]`: precision, recall and cost of the check of claims.
 
 A line holds `claim` (or `answer`), `source` and `label` (`supported` | `unsupported`). Without a file: the set beside
-this one, 55 claims about texts of a company such as the demo's, written before the check was.
+this one, 55 claims about texts of a company such as the demo's, in view while the check was written.
 """
 
 import argparse

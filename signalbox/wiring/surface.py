@@ -11,6 +11,7 @@ from agents.assembly import CrewBuilder
 from agents.direct_audit import CallAudit
 from agents.direct_calls import DirectCalls
 from agents.review.guard import GuardJudge
+from agents.stop_audit import StopAudit
 from agents.turns import Turns as TurnsOfAgents
 from conversations.outcomes import announce_in
 from conversations.store import SqlConversationStore
@@ -59,7 +60,7 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     crews = CrewBuilder(base.bus, remote=[*remote, *servers], judge=judge, embedder=base.embedder)
     releases = Releases(settings, crews, base.engines, base.policy)
     await releases.open()
-    runner = TurnsOfAgents(conversations, releases, settings.agents, clock=clock)
+    runner = TurnsOfAgents(conversations, releases, settings.agents, clock=clock, stops=StopAudit(base.audit))
     stack.push_async_callback(runner.close)
     log = RunLog(base.engine, settings.runs)
     stack.push_async_callback(log.close)

@@ -2,14 +2,17 @@
 
 import asyncio
 import contextlib
+import json
 import time
 
 import pytest
 
 from agents.contracts import Plan, Step
+from agents.stop_audit import StopAudit
 from runs.events import AnswerSegment
 from tests.agents.memory import MemoryBus
 from tests.agents.scripted import ADA, Reply, ask, call, evidence
+from toolbus.audit import AuditLog, verify
 
 REF = "1a2b3c4d"
 LONG_S = 30
@@ -80,6 +83,18 @@ async def test_a_run_is_stopped_at_every_phase_and_the_far_end_knows(house, phas
         assert record.result.text.startswith("It is so. ")
 
 
+async def stopped_when(home, question, ripe):
+    async def stop():
+        while not ripe():
+            await asyncio.sleep(0.01)
+        await home.turns.cancel(ADA, question.run_id)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(stop())
+        async for event in home.turns.run(question):
+            yield event
+
+
 def reached(phase, home, bus, seen):
     match phase:
         case "tool":
@@ -89,6 +104,27 @@ def reached(phase, home, bus, seen):
         case "specialist":
             return len([call for call in home.models.seen if call.role.startswith("specialist")]) == 2
     return bool(home.models.seen)
+
+
+async def test_a_stopped_run_is_in_the_audit_log_without_its_content(house, tmp_path):
+    audit = AuditLog(tmp_path / "audit.jsonl")
+    home = house(PHASES["specialist"], extra={"stops": StopAudit(audit)})
+    question = ask("A secret question")
+    events = [event async for event in stopped_when(home, question, lambda: reached("specialist", home, None, []))]
+    assert events[-1].type == "run.cancelled"
+    await audit.close()
+    (record,) = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
+    told = {key: record[key] for key in ("event", "user", "surface", "reason", "steps", "released_chars")}
+    assert told == {
+        "event": "run.stopped",
+        "user": ADA.user,
+        "surface": "openai",
+        "reason": "stopped by the user",
+        "steps": {"a": "cancelled", "b": "cancelled"},
+        "released_chars": 0,
+    }
+    assert "secret" not in (tmp_path / "audit.jsonl").read_text()
+    assert verify(tmp_path / "audit.jsonl").intact
 
 
 async def test_a_reader_that_is_gone_does_not_hold_up_the_stop(house):

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -57,7 +56,7 @@ def test_the_newest_revision_is_the_one_that_start_checks():
     assert ScriptDirectory(str(folder)).get_current_head() == HEAD
 
 
-async def test_a_current_database_costs_no_time_at_start(engine: AsyncEngine):
+async def test_a_current_database_does_not_load_alembic_at_start(engine: AsyncEngine):
     code = (
         "import asyncio, sys\n"
         "from signalbox.database import open_engine\n"
@@ -73,9 +72,6 @@ async def test_a_current_database_costs_no_time_at_start(engine: AsyncEngine):
     environment = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=9, check=False, env=environment)
     assert done.stdout.split() == ["False", "False"], done.stderr
-    began = time.perf_counter()
-    await migrate(engine)
-    assert time.perf_counter() - began < 0.15
 
 
 async def test_a_database_of_a_newer_version_is_left_alone(engine: AsyncEngine):
