@@ -3,7 +3,7 @@
 import logging
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 from opentelemetry import trace
@@ -24,6 +24,16 @@ _QUIET = {
 }
 
 
+class _StandardError:
+    """Standard error as it is at the time of writing: loggers outlive the stream that was there when they were made."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure_logging(level: str = "WARNING", log_format: LogFormat = "console") -> None:
     """Set up structlog and the standard library's loggers for this process."""
     renderer: structlog.typing.Processor = (
@@ -31,6 +41,7 @@ def configure_logging(level: str = "WARNING", log_format: LogFormat = "console")
         if log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    stream = _StandardError()
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[
@@ -41,10 +52,10 @@ def configure_logging(level: str = "WARNING", log_format: LogFormat = "console")
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, stream)),
         cache_logger_on_first_use=True,
     )
-    logging.basicConfig(level=threshold, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s", force=True)
+    logging.basicConfig(level=threshold, stream=stream, format="%(levelname)s %(name)s %(message)s", force=True)
     for name, quiet in _QUIET.items():
         logging.getLogger(name).setLevel(max(quiet, threshold))
 

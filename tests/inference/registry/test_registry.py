@@ -33,6 +33,7 @@ def test_a_manifest_names_every_file_by_its_hash(make, registry, settings):
             "prompts/data.md",
             "prompts/generalist.md",
             "prompts/knowledge.md",
+            "prompts/memory.md",
             "prompts/planner.md",
             "prompts/rules.md",
             "prompts/synthesiser.md",
