@@ -197,13 +197,19 @@ def changes_the_need(outcomes: Sequence[StepOutcome]) -> bool:
 
 
 def _told(outcomes: Sequence[StepOutcome]) -> list[StepOutcome]:
-    """Steps that found nothing and whose word for it is worth hearing: not a second opinion on another's task."""
+    """Steps that found nothing and whose word for it is worth hearing: not a second opinion on another's task.
+
+    Of several that had the same task, the one that says most.
+    """
     answered = {outcome.step.task for outcome in outcomes if outcome.found}
-    return [
-        outcome
-        for outcome in outcomes
-        if outcome.status == "ok" and outcome.declined and outcome.step.task not in answered
-    ]
+    refusals: dict[str, StepOutcome] = {}
+    for outcome in outcomes:
+        task = outcome.step.task
+        if outcome.status != "ok" or not outcome.declined or task in answered:
+            continue
+        if task not in refusals or len(outcome.findings) > len(refusals[task].findings):
+            refusals[task] = outcome
+    return list(refusals.values())
 
 
 def renamed(steps: Sequence[Step], earlier: Sequence[StepOutcome]) -> list[Step]:

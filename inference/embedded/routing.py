@@ -15,6 +15,7 @@ from inference.embedded.joining import Route, Routing, joined
 from inference.embedded.prompt_reader import Prompt
 from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.smalltalk import small_talk
+from inference.embedded.telling import only_points
 from inference.embedded.text import Rarity, clip, key_stems, sentences
 from inference.embedded.vectors import VectorCache, Vectors
 
@@ -111,7 +112,7 @@ class Router:
             return Routing(reply=reply or "What would you like to know?")
         if not profiles:
             return Routing(reply="No specialist is available for this at the moment.")
-        if not prompt.history and not key_stems(clean(message)):
+        if not prompt.history and only_points(clean(message)):
             return Routing(question=_SAYS_NOTHING)  # "And that one?", with nothing that it could point back to
         whole = rewrite(message, prompt.history, prompt.now)
         assumptions = () if whole == message else (f"you ask “{clip(whole, 200)}”",)

@@ -18,6 +18,18 @@ NEUTRAL = frozenset(
 )
 
 
+_POINTING = frozenset(
+    stem
+    for word in listed("one ones other others another thing things stuff first second third last former latter same")
+    for stem in stems(word)
+)
+
+
+def only_points(text: str) -> bool:
+    """Whether a text names nothing: "And that one?", "What about the other thing?"."""
+    return _POINTING.issuperset(key_stems(text))
+
+
 def telling_stems(text: str, today: date) -> tuple[str, ...]:
     """Stems of the words that tell; empty where a text has none."""
     bare = text

@@ -279,6 +279,18 @@ async def test_no_answer_is_taken_off_and_said_in_the_record(house):
     assert [source.cited for source in result.sources] == [False]
 
 
+async def test_of_two_refusals_of_one_task_the_fuller_one_is_told(house):
+    steps = [Step(id=name, specialist=name, task="task a") for name in ("generalist", "knowledge")]
+
+    def answer(seen):
+        return "NO_ANSWER No." if seen.role.endswith("generalist") else "NO_ANSWER The documents do not say what a is."
+
+    home = house(script(Plan(steps=steps), a=answer))
+    result, _ = await result_of(home)
+    assert result.text == "The documents do not say what a is."
+    assert result.declined
+
+
 async def test_the_step_that_found_nothing_is_mentioned_beside_the_one_that_did(house):
     the_plan = plan(("a", "generalist", ()), ("b", "generalist", ()))
     home = house(script(the_plan, a="Apples.", b="NO_ANSWER Nothing says what b is."))

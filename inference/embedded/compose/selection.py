@@ -24,7 +24,7 @@ _POINTS_BACK = re.compile(
 def select(question: str, units: Sequence[Unit], scores: Scores, *, max_words: int, max_list_words: int) -> list[Point]:
     """Points of at most `max_words` words, best first; the first one is shown however long it is.
 
-    A question for steps gets the best list or sequence whole, up to `max_list_words`.
+    A question for steps gets the best list or sequence whole, up to `max_list_words`, before everything else.
     """
     lengths = np.array([words_in(unit.text) for unit in units])
     order = np.argsort(-(scores.total - _COST_OF_A_WORD * lengths), kind="stable")
@@ -38,13 +38,17 @@ def select(question: str, units: Sequence[Unit], scores: Scores, *, max_words: i
             break
         if index in shown or scores.total[index] < worth:
             continue
-        point = _fitting(index, units, left, max_list_words if steps and not points else _SHORT_LIST_WORDS)
-        if point is None or (points and _size(point.members, units) > left) or shown.issuperset(point.members):
+        point = _fitting(index, units, left, max_list_words if steps else _SHORT_LIST_WORDS)
+        if point is None or shown.issuperset(point.members):
+            continue
+        whole = steps and point.kind == "list"
+        if points and not whole and _size(point.members, units) > left:
             continue
         left -= _size([member for member in point.members if member not in shown], units)
         shown.update(point.members)
         shown.update(i for i, unit in enumerate(units) if unit.passage == point.passage and unit.text == point.lead)
-        points.append(point)
+        points.insert(0 if whole else len(points), point)
+        steps = steps and not whole
     return points
 
 

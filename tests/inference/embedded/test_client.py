@@ -93,8 +93,9 @@ async def test_a_follow_up_is_made_whole_with_the_question_before(client: Embedd
     assert made.assumptions == ["you ask “How many visitors came in March?”"]
 
 
-async def test_what_points_back_to_nothing_is_asked_back(client: EmbeddedClient) -> None:
-    made = await plan(client, "What about it?")
+@pytest.mark.parametrize("message", ["What about it?", "And that one?", "What about the other thing?"])
+async def test_what_points_back_to_nothing_is_asked_back(client: EmbeddedClient, message: str) -> None:
+    made = await plan(client, message)
     assert made == Plan(question="What do you mean? Name the thing, the place or the time that you ask about.")
 
 
@@ -140,6 +141,22 @@ async def test_a_how_to_question_gets_the_whole_list_in_order(client: EmbeddedCl
     assert isinstance(result.content, str)
     lines = [told(line) for line in result.content.splitlines()[:4]]
     assert lines == ["To request a visitor badge:", "1. Log in to the portal", "2. Pick a day", "3. Print the code"]
+
+
+async def test_a_how_to_question_gets_the_list_first_though_a_sentence_is_closer(client: EmbeddedClient) -> None:
+    sentence = "Visitors could not request a badge from 10 to 12 May because the portal failed."
+    tasks = [
+        "Request the badge for the visitors in the portal, under Visits, and wait two minutes",
+        "Pick the day on which they come and the gate that is closest to their host",
+        "Print the code that the portal shows and send it to them by mail before noon",
+        "Meet them at the gate with the code, for nobody is let in alone on a first visit",
+    ]
+    steps = "\n".join(f"{number}. {task}" for number, task in enumerate(tasks, 1))
+    messages = with_result(prompt(question="How do visitors request a badge?"), "s", evidence(sentence, steps))
+    result = await client.create(messages)
+    assert isinstance(result.content, str)
+    lines = [told(line) for line in result.content.splitlines() if line]
+    assert lines == [*steps.splitlines(), sentence]
 
 
 async def test_a_sentence_brings_the_one_that_points_back_to_it(client: EmbeddedClient) -> None:
