@@ -117,7 +117,7 @@ class RetrievalSettings(_Settings):
     rerank: RerankSettings = RerankSettings()
     candidates: int = Field(default=100, ge=10, le=1_000, description="From each index.")
     dense_weight: float = Field(default=0.65, ge=0, le=1, description="At first look; the rest is the lexical index's.")
-    per_document: int = Field(default=3, ge=1, le=100, description="Passages of one document before others get a turn.")
+    per_document: int = Field(default=4, ge=1, le=100, description="Passages of one document before others get a turn.")
     answerable_fit: float = Field(
         default=0.58, gt=0, lt=2, description="Fit at which `answerable` is 0.5; see docs/knowledge.md for its price."
     )

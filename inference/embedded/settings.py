@@ -12,9 +12,9 @@ class EmbeddedSettings(BaseModel):
         default=20_000, ge=0, description="Embeddings kept in memory, oldest use out first."
     )
     max_embedded_units: int = Field(
-        default=32, ge=4, description="Sentences of one call that are embedded, best first."
+        default=36, ge=4, description="Sentences of one call that are embedded, best first."
     )
-    max_answer_words: int = Field(default=200, ge=20, description="Words quoted in one answer, all parts together.")
+    max_answer_words: int = Field(default=212, ge=20, description="Words quoted in one answer, all parts together.")
     max_list_words: int = Field(default=200, ge=20, description="Longest list of steps that is kept whole.")
     max_table_rows: int = Field(default=10, ge=1, description="Rows of a result shown as a table.")
     max_parallel_calls: int = Field(default=4, ge=1, description="Tool calls of one reply.")

@@ -18,7 +18,7 @@ from inference.embedded.synonyms import rephrased
 from inference.embedded.text import Rarity, clip, key_stems, sentences
 from inference.embedded.vectors import VectorCache, Vectors
 
-SEARCH_LIMIT = 12
+SEARCH_LIMIT = 14
 _MAX_EXAMPLES = 6
 _NAMELESS = 0.6
 """Weight of the likeness without names and dates beside that of the words as they stand."""

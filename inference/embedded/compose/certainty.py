@@ -22,7 +22,7 @@ _NO_VALUE = -0.75
 """A value of the kind that is asked for may be written in a way that is not known here."""
 
 WEIGHTS = (10.7, 2.9, 2.9, 6.0)
-LINE = 6.2
+LINE = 5.8
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ async def test_a_search_gets_the_clean_question_and_nothing_that_was_not_said(cl
     result = await client.create(messages, tools=[SEARCH, TICKET])
     assert isinstance(result.content, list)
     assert [(call.name, json.loads(call.arguments)) for call in result.content] == [
-        ("papers__search", {"query": "where visitors may park since last month?", "limit": 12})
+        ("papers__search", {"query": "where visitors may park since last month?", "limit": 14})
     ]
 
 
