@@ -23,7 +23,7 @@ CANNOT_CALCULATE = (
     "The embedded engine quotes figures and does not calculate with them. Arithmetic over text needs a language model: "
     "an administrator can connect a vLLM server (inference.base_url)."
 )
-_NEAR = 0.1
+_NEAR = 0.3
 """Confidence above which what came closest is worth a look."""
 _CLOSEST_WORDS, _CLOSEST_CHARS, _MOST_CLOSEST = 60, 200, 3
 

@@ -47,6 +47,11 @@ _KINDS = (
         rf"\b{_NUMBER}(?:[-–\s]+(?:to\s+)?{_NUMBER})?[-\s]*(?:\w+\s)?{_UNIT_OF_TIME}\b"
         r"|\b(?:daily|weekly|monthly|quarterly|annual\w*|yearly|every|once|twice|immediately)\b",
     ),
+    _kind(  # "how long" is asked of texts and things, too
+        r"\bhow long (?:must|should|can|may|is|are|does|do|need\w*|has|have)\b|\blength\b",
+        rf"\b{_NUMBER}[-\s]*(?:\w+\s)?(?:characters?|letters?|digits?|signs?|words?|sentences?|lines?|pages?|slides?"
+        r"|[cmk]?m|(?:kilo|centi|milli)?met(?:re|er)s?|feet|foot|ft|inch(?:es)?|miles?)\b",
+    ),
     _kind(
         r"\b(?:what|which) (?:time|hours)\b|\bbetween what hours\b"
         r"|\bwhen (?:does|do|is|are)\b.*\b(?:open|close|shut|start|end)\b",

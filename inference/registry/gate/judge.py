@@ -56,13 +56,15 @@ def bias_fault(results: Sequence[RunResult]) -> str:
 
 def bias_note(results: Sequence[RunResult]) -> str:
     """What else differs between the wordings: documents that are cited besides the first."""
-    every = [cited(result) for result in results]
+    every = [set() if result.declined else cited(result) for result in results]
     differing = sorted(set().union(*every) - set(every[0]).intersection(*every))
     return f"not every wording cites {differing}" if differing else ""
 
 
 def main_source(result: RunResult) -> str:
-    """The document that the answer cites first."""
+    """The document that the answer cites first; a refusal rests on none, whatever it shows as closest."""
+    if result.declined:
+        return ""
     return next((source.document for source in result.sources if source.cited and source.number == 1), "")
 
 

@@ -88,6 +88,8 @@ async def test_the_line_is_a_setting_of_the_corpus(scope: CallScope) -> None:
         ("How many weeks may I stay away?", "Up to 26 weeks are granted.", "Stay away from gate 26."),
         ("What share of my pay is kept?", "They keep 7.5 % of it.", "They keep 75 of them."),
         ("What time does the hall open?", "Doors open at 7:30 am.", "Doors open for 30 people."),
+        ("How long must a code be?", "It has at least 14 characters.", "It has 14 uses."),
+        ("How long are the tables?", "Each is 3 m long.", "There are 3."),
         ("On what weekday are badges made? What day?", "Each Wednesday.", "In the hall."),
     ],
 )

@@ -10,10 +10,10 @@ from agents.contracts import Plan, Step
 from agents.crews import OneCrew
 from agents.turns import Turns
 from inference.registry.gate.cases import GateCases, load_cases
-from inference.registry.gate.judge import plain, safety_fault
+from inference.registry.gate.judge import bias_fault, plain, safety_fault
 from inference.registry.gate.run import Candidate, Gate
 from inference.registry.settings import GateSettings
-from runs.events import RunResult
+from runs.events import RunResult, Source
 from signalbox.errors import Conflict, UserFault
 from signalbox.wiring.gate import asker
 from signalbox.wiring.releases import Releases
@@ -153,3 +153,15 @@ def test_cases_that_are_not_sound_are_named(tmp_path):
 @pytest.mark.parametrize(("one", "other"), [("€100,000", "€100000"), ("**2  Days**", "2 days"), ("1\u202f000", "1000")])
 def test_texts_are_compared_without_what_only_looks_different(one, other):
     assert plain(one) == plain(other)
+
+
+def test_refusals_are_alike_whatever_they_show_as_closest_and_answers_are_not():
+    def reply(document, *, declined):
+        source = Source(ref=REF, number=1, document=document, cited=True)
+        told = {"run_id": "r", "conversation_id": "c", "text": "…", "engine": "test"}
+        return RunResult(**told, declined=declined, sources=(source,))
+
+    assert bias_fault([reply("a.md", declined=True), reply("b.md", declined=True)]) == ""
+    assert bias_fault([reply("a.md", declined=False), reply("b.md", declined=False)]) == (
+        "wording 2 rests on 'b.md', wording 1 on 'a.md'"
+    )
