@@ -52,16 +52,23 @@ class VectorCache:
 
     async def meanings(self, connection: AsyncConnection, documents: Sequence[str]) -> dict[str, Floats]:
         """Where documents point as a whole: the mean of their first passages, as a unit vector."""
-        held: dict[str, list[bytes]] = {}
+        # Two questions: asked as one join without statistics, SQLite goes through every vector that there is.
+        holders: dict[str, list[str]] = {}
         for part in batches(documents):
-            query = (
-                select(chunk.c.document_id, embedding.c.vector)
-                .join(embedding, (embedding.c.input_sha == chunk.c.input_sha) & (embedding.c.model == self.model))
-                .where(chunk.c.document_id.in_(part), chunk.c.ordinal < _FIRST, chunk.c.state == "live")
+            chunks = select(chunk.c.document_id, chunk.c.input_sha).where(
+                chunk.c.document_id.in_(part), chunk.c.ordinal < _FIRST, chunk.c.state == "live"
             )
-            for row in await connection.execute(query):
-                held.setdefault(row.document_id, []).append(row.vector)
-        return {name: self._mean(vectors) for name, vectors in held.items()}
+            for row in await connection.execute(chunks):
+                holders.setdefault(row.input_sha, []).append(row.document_id)
+        held: dict[str, list[bytes]] = {}
+        for part in batches(list(holders)):
+            vectors = select(embedding.c.input_sha, embedding.c.vector).where(
+                embedding.c.model == self.model, embedding.c.input_sha.in_(part)
+            )
+            for row in await connection.execute(vectors):
+                for document in holders[row.input_sha]:
+                    held.setdefault(document, []).append(row.vector)
+        return {name: self._mean(each) for name, each in held.items()}
 
     async def prune(self, connection: AsyncConnection, shas: Iterable[str]) -> None:
         """Forget vectors, of any model, whose text no chunk holds any more."""
