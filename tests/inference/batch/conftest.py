@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -17,7 +16,6 @@ from inference.batch.contracts import Batch, BatchRequest, BatchState, Reply
 from inference.batch.runner import BatchRunner
 from inference.batch.settings import BatchSettings
 from signalbox.identity import Principal
-from tests.runs.database import BOTH_DATABASES, discard, fresh_engine, fresh_postgres
 
 ADA = Principal(user="ada", groups=frozenset({"staff"}), scopes=frozenset({"approve"}))
 ENDPOINT = "/v1/chat/completions"
@@ -119,19 +117,6 @@ def blocking_calls_are_caught():
 @pytest.fixture
 def batch_settings() -> BatchSettings:
     return BatchSettings(lease_s=4, concurrency=4, stand_back=1, quiet_after_s=0.2)
-
-
-@pytest.fixture(params=BOTH_DATABASES)
-async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    if request.param == "postgresql":
-        server = request.getfixturevalue("postgres_server")
-        engine = await fresh_postgres(server)
-        yield engine
-        await discard(server, engine)
-    else:
-        engine = await fresh_engine(tmp_path)
-        yield engine
-        await engine.dispose()
 
 
 @pytest.fixture
