@@ -67,8 +67,10 @@ class GuardedWorkbench(Workbench):
         text = result.to_text(replace_image="[image]")
         outcome = self._outcome_of(name, text)
         note = await self._take_up(outcome) if outcome is not None else ""
-        text = defang(text) + (f"\n{note}" if note else "")
-        return ToolResult(name=name, result=[TextResultContent(content=text)], is_error=result.is_error)
+        said = [defang(text), note] if note else [defang(text)]
+        return ToolResult(
+            name=name, result=[TextResultContent(content=part) for part in said], is_error=result.is_error
+        )
 
     def _outcome_of(self, name: str, text: str) -> ToolOutcome | None:
         """The outcome that the bus noted for this result; calls may run side by side, so order tells nothing."""

@@ -17,6 +17,8 @@ Health = Callable[[], Awaitable[dict[str, dict[str, str]]]]
 """Each dependency with its `state` (`up`, or what is wrong) and, where it is not up, a `fix`."""
 
 UP = "up"
+NOT_NEEDED = {"needed": "no"}
+"""In the entry of a dependency without which calls can be taken all the same."""
 METRICS_PATH = "/metrics"
 _HEALTH_TIMEOUT_S = 5
 
@@ -38,7 +40,7 @@ class HealthApi:
         return {"status": "ok"}
 
     async def ready(self) -> Response:
-        """503 until every dependency is up, and again while shutting down."""
+        """503 until every dependency that is needed is up, and again while shutting down."""
         try:
             async with asyncio.timeout(_HEALTH_TIMEOUT_S):
                 dependencies = await self._health()
@@ -47,7 +49,7 @@ class HealthApi:
             dependencies = {
                 "health": {"state": late, "fix": "Look for what hangs in the log; restart if nothing does."}
             }
-        up = all(entry.get("state") == UP for entry in dependencies.values())
+        up = all(entry.get("state") == UP or NOT_NEEDED.items() <= entry.items() for entry in dependencies.values())
         draining = self._admission.draining
         status = "shutting down" if draining else "ready" if up else "not ready"
         body: dict[str, Any] = {"status": status, "dependencies": dependencies}

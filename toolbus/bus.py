@@ -91,7 +91,10 @@ class KernelToolBus:
 
     def _add(self, source: ToolSource) -> None:
         if source.name in self._sources:
-            raise UserFault(f"Two tool servers are called {source.name!r}.", hint="Rename one in mcp.json or openapi.")
+            raise UserFault(
+                f"Two sources of tools are called {source.name!r}.",
+                hint="Rename one in mcp.json, openapi or a2a.agents.",
+            )
         self._sources[source.name] = source
 
     async def close(self) -> None:

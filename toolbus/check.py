@@ -12,12 +12,11 @@ from typing import Literal
 from uuid import uuid4
 
 from signalbox.errors import SignalboxError, ToolFault, UpstreamDown
-from signalbox.identity import Chain, TokenMint
+from signalbox.identity import Chain
 from toolbus.arguments import ArgumentCheck
 from toolbus.catalogue import clean_text, pin_of
-from toolbus.making import make_source
 from toolbus.samples import invalid, valid
-from toolbus.settings import OpenApiSpec, ServerSpec, ToolBusSettings
+from toolbus.settings import ToolBusSettings
 from toolbus.sources import DeclaredTool, SourceCall, SourceResult, ToolSource
 
 _WRITING = re.compile(
@@ -55,19 +54,14 @@ class CheckReport:
         return all(finding.level != "fault" for finding in self.findings)
 
 
-async def check_server(
-    spec: ServerSpec | OpenApiSpec, settings: ToolBusSettings, *, chain: Chain, mint: TokenMint | None = None
-) -> CheckReport:
-    """Start the server, exercise its read-only tools as `chain`, stop it."""
-    checker = _Checker(spec, settings, chain, mint)
-    return await checker.run()
+async def check_source(source: ToolSource, settings: ToolBusSettings, *, chain: Chain) -> CheckReport:
+    """Start a source that is not started yet, exercise its read-only tools as `chain`, close it."""
+    return await _Checker(source, settings, chain).run()
 
 
 class _Checker:
-    def __init__(
-        self, spec: ServerSpec | OpenApiSpec, settings: ToolBusSettings, chain: Chain, mint: TokenMint | None
-    ) -> None:
-        self._source = make_source(spec, settings, mint)
+    def __init__(self, source: ToolSource, settings: ToolBusSettings, chain: Chain) -> None:
+        self._source = source
         self._settings = settings
         self._chain = chain
         self._arguments = ArgumentCheck(settings.max_argument_bytes)

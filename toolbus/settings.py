@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-_SERVER_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+SERVER_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
 class ServerSpec(BaseModel):
@@ -33,8 +33,8 @@ class ServerSpec(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not _SERVER_NAME.fullmatch(self.name):
-            raise ValueError(f"the name {self.name!r} must match {_SERVER_NAME.pattern}")
+        if not SERVER_NAME.fullmatch(self.name):
+            raise ValueError(f"the name {self.name!r} must match {SERVER_NAME.pattern}")
         if self.transport == "stdio" and (not self.command or self.url or self.headers):
             raise ValueError(f"the stdio server {self.name!r} needs a command, and neither url nor headers")
         if self.transport == "http" and (self.command or not self.url.startswith(("http://", "https://"))):
@@ -64,8 +64,8 @@ class OpenApiSpec(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if not _SERVER_NAME.fullmatch(self.name):
-            raise ValueError(f"the name {self.name!r} must match {_SERVER_NAME.pattern}")
+        if not SERVER_NAME.fullmatch(self.name):
+            raise ValueError(f"the name {self.name!r} must match {SERVER_NAME.pattern}")
         parts = urlsplit(self.base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(f"the base URL {self.base_url!r} must be http(s)://host/path without query")

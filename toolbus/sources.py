@@ -1,4 +1,4 @@
-"""Where tools come from: an MCP server, an OpenAPI service. The bus sees only this."""
+"""Where tools come from: an MCP server, an OpenAPI service, a remote agent. The bus sees only this."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -76,8 +76,16 @@ class TurnExecutor(AgentExecutor):
             await self._answer(principal, updater, context_id, text)
 
     async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
-        """Say that the task is cancelled; the SDK then cancels `execute`, which closes the run."""
+        """Say that the task is cancelled; the SDK then cancels `execute`, which closes the run.
+
+        What the task proposed and nobody decided is declined: whoever asked for it wants it no more.
+        """
         task = context.current_task
+        for approval_id in _waiting_approvals(context):
+            with contextlib.suppress(SignalboxError):  # decided elsewhere meanwhile: that holds
+                await self._decider.decide(
+                    _principal(context), approval_id, approve=False, reason="The task was cancelled."
+                )
         await TaskUpdater(event_queue, context.task_id or "", task.context_id if task else "").cancel()
 
     async def _answer(self, principal: Principal, updater: TaskUpdater, context_id: str, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from autogen_agentchat.agents import AssistantAgent, BaseChatAgent
 from autogen_core.models import ChatCompletionClient
@@ -34,15 +34,6 @@ class Equipment:
     client: ChatCompletionClient
     workbench: Workbench | None
     prompts: Prompts
-
-
-@runtime_checkable
-class Watched(Protocol):
-    """A specialist that knows itself how it is; that of the others is how their tool servers are."""
-
-    def health(self) -> str:
-        """`up`, or what is wrong with it."""
-        ...
 
 
 class StepSpecialist(Protocol):

@@ -8,7 +8,7 @@ from typing import Any
 
 from agents.scope import within
 from agents.settings import AgentsSettings, SpecialistSettings
-from agents.specialists.base import Profile, StepSpecialist, ToolSpecialist, Watched
+from agents.specialists.base import Profile, StepSpecialist, ToolSpecialist
 from signalbox.errors import UserFault
 from signalbox.identity import Chain
 from toolbus.contracts import ToolBus, ToolSpec
@@ -66,8 +66,6 @@ def _load(name: str, entry: SpecialistSettings) -> ToolSpecialist:
 
 
 def _health(specialist: StepSpecialist, tools: Sequence[str], health: Mapping[str, str]) -> str:
-    if isinstance(specialist, Watched):
-        return specialist.health()
     if not specialist.tools or tools:
         return "up"
     servers = {pattern.split("__", 1)[0] for pattern in specialist.tools}

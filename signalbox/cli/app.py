@@ -201,7 +201,7 @@ def tools_revoke(names: Annotated[list[str], typer.Argument(help="server__tool, 
 
 @tools_app.command("check")
 def tools_check(
-    server: Annotated[str, typer.Argument(help="Its name in mcp.json or openapi.")], as_json: Json = False
+    server: Annotated[str, typer.Argument(help="Its name in mcp.json, openapi or a2a.agents.")], as_json: Json = False
 ) -> None:
     """Exercise a server before you admit it: do its schemas and annotations tell the truth?"""
     from signalbox.cli.tools import check

@@ -136,7 +136,8 @@ def _gateway(settings: Settings) -> Iterator[Check]:
     yield Check("gateway", "ok" if ready["status"] == "ready" else "problem", f"{settings.base_url}: {ready['status']}")
     for name, entry in ready["dependencies"].items():
         if entry["state"] != "up":
-            yield Check(name, "problem", entry["state"], entry.get("fix", ""))
+            state: State = "warning" if entry.get("needed") == "no" else "problem"
+            yield Check(name, state, entry["state"], entry.get("fix", ""))
 
 
 def _print(checks: list[Check]) -> None:

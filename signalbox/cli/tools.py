@@ -1,4 +1,6 @@
-"""`signalbox tools`: what the servers of mcp.json and the services of `openapi` offer now, and what is admitted."""
+"""`signalbox tools`: what the servers of mcp.json, the services of `openapi` and the agents of `a2a.agents` offer now,
+and what is admitted.
+"""
 
 import asyncio
 import json
@@ -17,9 +19,9 @@ from signalbox.telemetry import configure_logging
 from signalbox.wiring.paths import Paths
 from signalbox.wiring.people import OPERATOR
 from signalbox.wiring.secrets import master_secret
-from signalbox.wiring.servers import added_sources, tool_servers
+from signalbox.wiring.sources import all_sources, reviewed_sources
 from toolbus.catalogue import Catalogue, ReviewItem
-from toolbus.check import check_server
+from toolbus.check import CheckReport, check_source
 from toolbus.listing import list_declared
 
 
@@ -27,12 +29,12 @@ from toolbus.listing import list_declared
 async def _catalogue(settings: Settings) -> AsyncIterator[Catalogue]:
     paths = Paths(settings.data_dir)
     catalogue = Catalogue(paths.tools_lock, settings.toolbus)
-    specs = added_sources(settings, TokenMint(master_secret(paths.secret)))
-    for spec, declared in await list_declared(specs, settings.toolbus):
+    sources = reviewed_sources(settings, TokenMint(master_secret(paths.secret)))
+    for source, declared in zip(sources, await list_declared(sources), strict=True):
         if isinstance(declared, str):
-            err().print(f"[yellow]{escape(spec.name)}[/yellow] {escape(declared)}")
+            err().print(f"[yellow]{escape(source.name)}[/yellow] {escape(declared)}")
         else:
-            catalogue.declare(spec.name, declared, auto_approve=spec.auto_approve)
+            catalogue.declare(source.name, declared, auto_approve=source.auto_approve)
     yield catalogue
 
 
@@ -41,12 +43,7 @@ def check(server: str, *, as_json: bool) -> int:
     settings = load_settings()
     configure_logging("ERROR")
     mint = TokenMint(master_secret(Paths(settings.data_dir).secret))
-    sources = [*tool_servers(settings, mint), *settings.openapi]
-    spec = next((spec for spec in sources if spec.name == server), None)
-    if spec is None:
-        known = ", ".join(sorted(spec.name for spec in sources)) or "none"
-        raise NotFound(f"Neither {settings.mcp_file} nor openapi has a server {server!r}.", hint=f"There are: {known}.")
-    report = asyncio.run(check_server(spec, settings.toolbus, chain=Chain(principal=OPERATOR), mint=mint))
+    report = asyncio.run(_checked(server, settings, mint))
     if as_json:
         out().print(json.dumps({**asdict(report), "passed": report.passed}, indent=2, ensure_ascii=False), markup=False)
         return int(not report.passed)
@@ -55,6 +52,16 @@ def check(server: str, *, as_json: bool) -> int:
     verdict = "[green]can be admitted[/green]" if report.passed else "[red]should not be admitted[/red]"
     out().print(f"{escape(server)} {verdict} ({report.calls} calls made)")
     return int(not report.passed)
+
+
+async def _checked(server: str, settings: Settings, mint: TokenMint) -> CheckReport:
+    sources = {source.name: source for source in all_sources(settings, mint)}
+    if server not in sources:
+        known = ", ".join(sorted(sources)) or "none"
+        raise NotFound(
+            f"Neither {settings.mcp_file} nor openapi nor a2a.agents has {server!r}.", hint=f"There are: {known}."
+        )
+    return await check_source(sources[server], settings.toolbus, chain=Chain(principal=OPERATOR))
 
 
 def review(*, as_json: bool) -> None:
@@ -73,7 +80,8 @@ def review(*, as_json: bool) -> None:
         return
     if not items:
         err().print(
-            f"Neither {settings.mcp_file} nor openapi adds a tool. The built-in ones are admitted with each release."
+            f"Neither {settings.mcp_file} nor openapi nor a2a.agents adds a tool. "
+            "The built-in ones are admitted with each release."
         )
         return
     table = Table("tool", "state", "changes things", "description", box=None)

@@ -1,5 +1,6 @@
 """What `/readyz` and `signalbox doctor` say about each dependency: its state, and the fix where it is not up."""
 
+from gateway.health import NOT_NEEDED
 from inference.contracts import Models
 from signalbox.settings import Settings
 from toolbus.contracts import ToolBus
@@ -19,7 +20,13 @@ class SystemHealth:
         """Per dependency: `state`, and `fix` unless it is up."""
         found: dict[str, dict[str, str]] = {}
         for name, state in (await self._bus.health()).items():
-            found[f"tools:{name}"] = _entry(state, "See the log; the server is restarted by itself. Check mcp.json.")
+            if name in self._settings.a2a.agents:
+                # Another organisation's trouble is not ours: this gateway goes on taking calls.
+                found[f"tools:{name}"] = _entry(state, "It is looked for by itself. Check a2a.agents.") | NOT_NEEDED
+            else:
+                found[f"tools:{name}"] = _entry(
+                    state, "See the log; the server is restarted by itself. Check mcp.json."
+                )
         for name, state in (await self._models.health()).items():
             found[f"model:{name}"] = _entry(state, "Start the model server, or correct inference.base_url.")
         return found

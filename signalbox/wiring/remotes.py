@@ -1,47 +1,49 @@
-"""Remote A2A agents as specialists of the planner."""
+"""Remote A2A agents: each a source of one tool on the bus, and a specialist of the planner that calls it."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-import structlog
-from a2a_bridge.remote import RemoteChatAgent, RemoteConnection
-from a2a_bridge.settings import A2ASettings, RemoteAgent
+import asyncio
+from collections.abc import Iterable
+from functools import partial
 
 from agents.settings import SpecialistSettings
 from agents.specialists.remote import RemoteSpecialist
-from signalbox.errors import SignalboxError
+from agents.specialists.roster import load_specialists
+from signalbox.errors import UserFault
+from signalbox.settings import Settings
+from signalbox.wiring.sources import agent_sources
+from toolbus.bus import KernelToolBus
+from toolbus.catalogue import Catalogue
+from toolbus.contracts import ToolSpec
 
-_log = structlog.get_logger(__name__)
-
-
-@asynccontextmanager
-async def remote_specialists(settings: A2ASettings) -> AsyncIterator[list[RemoteSpecialist]]:
-    """One specialist per agent; one that does not show its card is left out unless the settings describe it."""
-    connections = {name: RemoteConnection(name, remote) for name, remote in settings.agents.items()}
-    try:
-        found = [await _specialist(name, settings.agents[name], connections[name]) for name in connections]
-        yield [specialist for specialist in found if specialist is not None]
-    finally:
-        for connection in connections.values():
-            await connection.close()
+_MARGIN_S = 1.0
+"""A step outlasts its call, so that the call says itself what is known of a task that was too slow."""
 
 
-async def _specialist(name: str, remote: RemoteAgent, connection: RemoteConnection) -> RemoteSpecialist | None:
-    description, examples = remote.description, remote.examples
-    if not description:
-        try:
-            card = await connection.card()
-        except SignalboxError as error:
-            _log.warning("a2a.agent_left_out", agent=name, reason=str(error))
-            return None
-        description = card.description
-        examples = examples or tuple(example for skill in card.skills for example in skill.examples)
-    limits = SpecialistSettings(module="a2a_bridge.remote", timeout_s=remote.timeout_s)
-    return RemoteSpecialist(
-        name,
-        description,
-        examples,
-        lambda agent: RemoteChatAgent(agent, connection, remote.timeout_s),
-        limits,
-        health=connection.health,
-    )
+async def connect_agents(settings: Settings, bus: KernelToolBus) -> None:
+    """Put the agents of the settings on the bus; one that does not show its card is looked for behind the scenes."""
+    await asyncio.gather(*(bus.connect(source) for source in agent_sources(settings)))
+
+
+def remote_specialists(settings: Settings, catalogue: Catalogue) -> list[RemoteSpecialist]:
+    """One specialist per agent; raises `UserFault` where another specialist has its name."""
+    _check_names(settings.a2a.agents, (specialist.name for specialist in load_specialists(settings.agents)))
+    return [
+        RemoteSpecialist(
+            name,
+            SpecialistSettings(module="a2a_bridge.source", timeout_s=remote.timeout_s + _MARGIN_S),
+            partial(_admitted, catalogue, f"{name}__ask"),
+            description=remote.description,
+            examples=remote.examples,
+        )
+        for name, remote in settings.a2a.agents.items()
+    ]
+
+
+def _check_names(agents: Iterable[str], taken: Iterable[str]) -> None:
+    if both := sorted(set(agents) & set(taken)):
+        raise UserFault(
+            f"Both a specialist and a remote agent are called {both[0]!r}.", hint="Rename it in a2a.agents."
+        )
+
+
+def _admitted(catalogue: Catalogue, tool: str) -> ToolSpec | None:
+    return catalogue.offered().get(tool)

@@ -31,7 +31,7 @@ from signalbox.wiring.faces import Faces
 from signalbox.wiring.foundations import Foundations
 from signalbox.wiring.health import SystemHealth
 from signalbox.wiring.releases import Releases
-from signalbox.wiring.remotes import remote_specialists
+from signalbox.wiring.remotes import connect_agents, remote_specialists
 from toolbus.bus import KernelToolBus
 from toolbus.catalogue import Catalogue
 
@@ -52,7 +52,8 @@ class System:
 async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack) -> System:
     """Build it all; what must be closed is left on the stack."""
     conversations = SqlConversationStore(base.engine)
-    remote = await stack.enter_async_context(remote_specialists(settings.a2a))
+    remote = remote_specialists(settings, base.catalogue)
+    await connect_agents(settings, base.bus)
     clock = clock_of(settings)
     servers = server_specialists(settings, base.added, base.catalogue)
     guard = settings.agents.review.guard

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from a2a.types import AgentCard
 from a2a_bridge.card import build_card
 from a2a_bridge.executor import TurnExecutor
 from a2a_bridge.server import A2AFace
@@ -76,14 +77,16 @@ class Decisions:
 
 
 class Signed:
-    """Stands where the gateway's authentication stands."""
+    """Stands where the gateway's authentication stands; notes what was asked for."""
 
-    def __init__(self, app: Starlette, principal_of: Callable[[Scope], Principal]) -> None:
+    def __init__(self, app: Starlette, principal_of: Callable[[Scope], Principal], requests: list[str]) -> None:
         self._app = app
         self._principal_of = principal_of
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            self._requests.append(scope["path"])
             scope.setdefault("state", {})["principal"] = self._principal_of(scope)
         await self._app(scope, receive, send)
 
@@ -95,6 +98,19 @@ class Served:
     url: str
     turns: ScriptedTurns
     decisions: Decisions
+    card: AgentCard
+    requests: list[str]
+    server: uvicorn.Server
+
+    @property
+    def contacts(self) -> list[str]:
+        """The requests beyond those for its card."""
+        return [path for path in self.requests if path.startswith("/a2a")]
+
+    def drop(self) -> None:
+        """Break every connection off, as a crash does."""
+        for connection in list(self.server.server_state.connections):
+            connection.transport.abort()  # type: ignore[union-attr]
 
 
 @pytest.fixture
@@ -117,10 +133,11 @@ async def serving_at(tmp_path: Path) -> AsyncIterator[Served]:
     executor = TurnExecutor(turns, Conversations(), decisions)  # type: ignore[arg-type]
     face = A2AFace(card, executor, engine=engine)
     await face.start()
-    config.loaded_app = Signed(Starlette(routes=face.routes()), _who)  # type: ignore[assignment]
+    requests: list[str] = []
+    config.loaded_app = Signed(Starlette(routes=face.routes()), _who, requests)  # type: ignore[assignment]
     serving = asyncio.create_task(server.serve([socket]))
     try:
-        yield Served(url, turns, decisions)
+        yield Served(url, turns, decisions, card, requests, server)
     finally:
         server.should_exit = True
         with contextlib.suppress(asyncio.CancelledError):

@@ -86,6 +86,14 @@ async def test_an_approval_is_decided_by_the_next_message_of_its_task(
     assert served.decisions.made == [("appr_1", approved)]
 
 
+async def test_what_a_cancelled_task_proposed_is_declined(served: Served) -> None:
+    async with connected(served) as client:
+        events = [event async for event in client.send_message(say("act please"))]
+        cancelled = await client.cancel_task(CancelTaskRequest(id=events[0].task.id))
+    assert cancelled.status.state == TaskState.TASK_STATE_CANCELED
+    assert served.decisions.made == [("appr_1", False)]
+
+
 async def test_anothers_task_is_not_found(served: Served) -> None:
     async with connected(served, "ada") as ada, connected(served, "bruno") as bruno:
         events = [event async for event in ada.send_message(say("mine"))]

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from a2a_bridge.remote import RemoteChatAgent, RemoteConnection
 from a2a_bridge.settings import RemoteAgent
+from a2a_bridge.source import RemoteAgentSource
 from prometheus_client import CollectorRegistry
 
 import toolbus.kernel  # noqa: F401 - heavy to import: not on the clock of the first test
@@ -24,12 +24,13 @@ from agents.turns import Turns
 from inference.router import RoutedModels
 from inference.settings import InferenceSettings
 from runs.events import AnswerSegment
+from tests.a2a_bridge.calls import FREELY
 from tests.a2a_bridge.conftest import Served, serving_at
 from tests.agents.memory import MemoryConversations
 from tests.agents.scripted import ADA, ask
 from tests.inference.peer import Peer, Script
 from tests.toolbus.http_probe import HttpProbe
-from tests.toolbus.world import READ_ALL, World
+from tests.toolbus.world import QUICK, READ_ALL, World
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]  # server processes start here
 
@@ -81,11 +82,7 @@ class House:
 
 @contextlib.asynccontextmanager
 async def house_of(world: World, partner: Served) -> AsyncIterator[House]:
-    limits = SpecialistSettings(module="a2a_bridge.remote")
-    connection = RemoteConnection("partner", RemoteAgent(url=partner.url, timeout_s=30))
-    remote = RemoteSpecialist(
-        "partner", "Another's agent.", [], lambda name: RemoteChatAgent(name, connection, 30), limits
-    )
+    remote = RemoteSpecialist("partner", SpecialistSettings(module="a2a_bridge.source"), lambda: None)
     async with Peer() as peer:
         models = RoutedModels(
             InferenceSettings(base_url=peer.url, model="test-model"),
@@ -100,7 +97,6 @@ async def house_of(world: World, partner: Served) -> AsyncIterator[House]:
         finally:
             await turns.close()
             await models.close()
-            await connection.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["stdio", "http"])
@@ -110,11 +106,19 @@ async def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     if probe is not None:
         await asyncio.to_thread(probe.start)
     try:
-        async with world.open([probe.spec] if probe else None, rules=(READ_ALL,)):
+        async with world.open([probe.spec] if probe else None, rules=(READ_ALL, FREELY)):
             yield world
     finally:
         if probe is not None:
             probe.kill()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def partner(world: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    async with serving_at(tmp_path_factory.mktemp("partner")) as partner:
+        agent = RemoteAgent(url=partner.url, timeout_s=30, auto_approve=True)
+        await world.bus.connect(RemoteAgentSource("partner", agent, QUICK, card_refresh_s=60))
+        yield partner
 
 
 def under_way(phase: str, house: House, seen: list) -> bool:
@@ -138,8 +142,8 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 @pytest.mark.parametrize("way", ["the reader leaves", "stop"])
 @pytest.mark.parametrize("phase", PHASES)
-async def test_the_far_end_of_every_wire_sees_the_stop_within_a_second(world, tmp_path, phase, way):
-    async with serving_at(tmp_path) as partner, house_of(world, partner) as house:
+async def test_the_far_end_of_every_wire_sees_the_stop_within_a_second(world, partner, phase, way):
+    async with house_of(world, partner) as house:
         house.play(PHASES[phase])
         before = asyncio.all_tasks()
         seen: list = []
@@ -175,7 +179,10 @@ async def test_the_far_end_of_every_wire_sees_the_stop_within_a_second(world, tm
         if way == "stop":
             assert seen[-1].type == "run.cancelled"
         await until(lambda: not [task for task in asyncio.all_tasks() - before - {reader} if "step" in task.get_name()])
-    if phase == "tool":
-        await world.until(lambda: request.run_id in world.audit_path.read_text())
-        (line,) = [line for line in world.audit_path.read_text().splitlines() if request.run_id in line]
-        assert '"outcome":"cancelled"' in line.replace(" ", "")
+    if phase in ("tool", "remote"):
+        await world.until(lambda: '"cancelled"' in audited(world, request.run_id))
+        assert '"ok"' not in audited(world, request.run_id)
+
+
+def audited(world: World, run_id: str) -> str:
+    return "\n".join(line for line in world.audit_path.read_text().splitlines() if run_id in line)

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from gateway.health import NOT_NEEDED
 from gateway.settings import GatewaySettings
 from tests.gateway.conftest import House
 
@@ -24,6 +25,15 @@ async def test_a_dependency_that_is_down_is_named_with_its_fix(client: httpx.Asy
     ready = await client.get("/readyz")
     assert ready.status_code == 503
     assert ready.json()["dependencies"]["desk"] == {"state": "not answering", "fix": "Restart it."}
+
+
+async def test_another_organisations_agent_that_is_down_is_named_and_keeps_nobody_out(
+    client: httpx.AsyncClient, house: House
+):
+    house.health["partner"] = {"state": "does not show its card", "fix": "Check a2a.agents."} | NOT_NEEDED
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ready")
+    assert ready.json()["dependencies"]["partner"]["state"] == "does not show its card"
 
 
 async def test_while_shutting_down_it_is_alive_but_not_ready(client: httpx.AsyncClient, house: House):

@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from tests.toolbus.world import QUICK, World
 from toolbus.arguments import ArgumentCheck
-from toolbus.check import CheckReport, check_server
+from toolbus.check import CheckReport, check_source
 from toolbus.listing import list_declared
+from toolbus.making import make_source
 from toolbus.samples import invalid, valid
 from toolbus.settings import ServerSpec
 
 pytestmark = pytest.mark.timeout(30)  # real processes start, on machines that others use too
 PLAIN = Path(__file__).parent / "servers" / "plain.py"
+NONE = ServerSpec(name="none", command="/nonexistent")
 
 
 def plain(folder: Path, *tools: dict[str, Any]) -> ServerSpec:
@@ -27,7 +29,7 @@ def plain(folder: Path, *tools: dict[str, Any]) -> ServerSpec:
 
 
 async def check(world: World, *tools: dict[str, Any]) -> CheckReport:
-    return await check_server(plain(world.folder, *tools), QUICK, chain=world.context().chain)
+    return await check_source(make_source(plain(world.folder, *tools), QUICK), QUICK, chain=world.context().chain)
 
 
 READ = {"readOnlyHint": True}
@@ -76,15 +78,15 @@ async def test_what_a_tool_says_of_itself_is_read(world: World, tool: dict[str, 
 
 
 async def test_a_server_that_does_not_start_fails_the_check(world: World) -> None:
-    report = await check_server(ServerSpec(name="none", command="/nonexistent"), QUICK, chain=world.context().chain)
+    report = await check_source(make_source(NONE, QUICK), QUICK, chain=world.context().chain)
     assert not report.passed
 
 
 async def test_listing_for_the_command_line_says_per_server_what_it_has_or_why_not(world: World) -> None:
     good = plain(world.folder, {"name": "look", "description": "Look.", "inputSchema": {"type": "object"}})
-    found = await list_declared([good, ServerSpec(name="none", command="/nonexistent")], QUICK)
-    assert [tool.name for tool in found[0][1]] == ["look"]  # type: ignore[union-attr]
-    assert found[1][1] == "its command or folder does not exist (/nonexistent)"
+    found = await list_declared([make_source(good, QUICK), make_source(NONE, QUICK)])
+    assert [tool.name for tool in found[0]] == ["look"]  # type: ignore[union-attr]
+    assert found[1] == "its command or folder does not exist (/nonexistent)"
 
 
 SCALARS = st.one_of(
