@@ -95,8 +95,8 @@ class Models(Protocol):
         """A light client for one scope; pools, breakers and limits behind it are shared. Never closes the pool."""
         ...
 
-    def direct(self, scope: CallScope, *, model: str = DIRECT) -> BareModel:
-        """A bare model for one request; raises `NotFound` for a name that is unknown."""
+    def direct(self, scope: CallScope, *, model: str = DIRECT, money: float | None = None) -> BareModel:
+        """A bare model for one request, which may cost so much; raises `NotFound` for a name that is unknown."""
         ...
 
     def offered(self, subjects: Collection[str]) -> tuple[str, ...]:
