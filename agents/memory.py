@@ -67,10 +67,10 @@ class SummaryWriter:
         self._reviewer = reviewer
         self._settings = settings
 
-    async def write(self, recalled: Recalled, scope: CallScope) -> Summary:
-        """The stored summary and what is due, in one; never fails."""
+    async def write(self, recalled: Recalled, scope: CallScope, *, by_model: bool = True) -> Summary:
+        """The stored summary and what is due, in one; never fails. Code writes it where no model may or can."""
         text = ""
-        if self._models.engine("synthesiser") != "embedded" and self._prompts.has("memory"):
+        if by_model and self._models.engine("synthesiser") != "embedded" and self._prompts.has("memory"):
             try:
                 text = await self._written(recalled, scope)
             except (TimeoutError, SignalboxError) as error:

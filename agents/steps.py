@@ -76,8 +76,6 @@ class StepRunner:
             if (spent := turn.work.spent()) is not None:
                 raise BudgetSpent(f"the budget of {spent} was used up before it began")
             outcome = await self._attempt(turn, step, needed, release, limit_s)
-        except TimeoutError:
-            outcome = StepOutcome(step=step, status="timeout", reason=f"did not answer within {limit_s:.3g} s")
         except NotAllowed as error:
             outcome = StepOutcome(step=step, status="denied", reason=error.message)
         except SignalboxError as error:
@@ -110,7 +108,10 @@ class StepRunner:
             scope = StepScope(turn=turn, step=step, call=call, token=token, findings=findings)
             return await self._converse(scope, specialist, release if specialist.streams else None)
 
-        text = await bounded(work, child_of(turn.token), timeout_s=limit_s, grace_s=self._settings.stop_grace_s)
+        try:
+            text = await bounded(work, child_of(turn.token), timeout_s=limit_s, grace_s=self._settings.stop_grace_s)
+        except TimeoutError:
+            return StepOutcome(step=step, status="timeout", reason=late(limit_s, call.unsettled))
         return judged(step, text, call.outcomes).model_copy(update={"cut": tuple(sorted(call.budget.refused))})
 
     def _call_context(self, turn: Turn, step: Step, specialist: StepSpecialist, limit_s: float) -> CallContext:
@@ -270,6 +271,14 @@ def judged(step: Step, text: str, outcomes: Sequence[ToolOutcome]) -> StepOutcom
         reason=reason,
         approvals=tuple({approval.id: approval for approval in approvals}.values()),
     )
+
+
+def late(limit_s: float, unsettled: Sequence[str]) -> str:
+    """Why a step ended that took too long, and what is not known of it."""
+    reason = f"did not answer within {limit_s:.3g} s"
+    if not unsettled:
+        return reason
+    return f"{reason}; whether {' and '.join(dict.fromkeys(unsettled))} took effect is unknown"
 
 
 def _need(text: str) -> tuple[str, str]:

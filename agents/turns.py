@@ -237,7 +237,10 @@ class Turns:
 
     async def _renew(self, recalled: Recalled, turn: Turn, crew: Crew) -> None:
         try:
-            summary = await crew.memory.write(recalled, replace(turn.calls, meter=UsageMeter(), priority=_BACKGROUND))
+            # The run is on record already: it pays from what is left of its budget, its usage stays as it was told.
+            meter = UsageMeter(charge=turn.budget.charge)
+            scope = replace(turn.calls, meter=meter, priority=_BACKGROUND)
+            summary = await crew.memory.write(recalled, scope, by_model=turn.budget.spent() is None)
             async with asyncio.timeout(self._settings.lookup_timeout_s):
                 await self._conversations.keep_summary(turn.request.principal, turn.conversation_id, summary)
         except Exception as error:  # noqa: BLE001 - the root of a task; the next turn tries again

@@ -131,17 +131,21 @@ class KernelToolBus:
         return StepWorkbench(self, context, patterns)
 
     async def call_approved(
-        self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str
+        self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str, *, begun: bool = False
     ) -> ToolOutcome:
-        """Run exactly what was approved, once: asked again for the same approval, the first outcome is given."""
+        """Run exactly what was approved, once: asked again for the same approval, the first outcome is given.
+
+        What another process had begun is made again only where that cannot double the effect.
+        """
 
         async def execute() -> ToolOutcome:
             spec = self._offer.find(tool)
             if spec is None:
                 return ToolOutcome(tool, "denied", f"{tool!r} is no longer available as it was when it was proposed.")
-            return await self._run(
-                Call(context, spec, arguments, self._timeout(context, spec), approval_id=approval_id)
-            )
+            repeatable = spec.read_only or spec.idempotent or self._sources[spec.server].ours
+            call = Call(context, spec, arguments, self._timeout(context, spec), approval_id=approval_id)
+            call.interrupted = begun and not repeatable
+            return await self._run(call)
 
         outcome = await self._approved.once(approval_id, execute)
         context.outcomes.append(outcome)
@@ -249,6 +253,10 @@ class KernelToolBus:
         )
         try:
             call.raw = await source.call(request)
+        except asyncio.CancelledError:
+            if not call.tool.read_only:
+                call.context.unsettled.append(call.tool.name)
+            raise
         except SignalboxError as error:
             call.note = error.code
             return call.outcome("error", str(error))
@@ -283,7 +291,7 @@ class KernelToolBus:
         server = tool.partition("__")[0]
         source = self._sources.get(server)
         if source is not None and source.status() != "up":
-            return ToolOutcome(tool, "error", f"The tool server {server!r} is not available: {source.status()}.")
+            return ToolOutcome(tool, "error", f"{server!r} is not available: {source.status()}.")
         _log.info("toolbus.absent", tool=tool[:100], user=chain.principal.user)
         return ToolOutcome(tool, "denied", f"There is no tool {tool[:100]!r} for you here. Use one of those offered.")
 

@@ -25,6 +25,8 @@ class Call:
     timeout_s: float
     call_id: str = field(default_factory=lambda: f"call_{token_hex(12)}")
     approval_id: str = ""
+    interrupted: bool = False
+    """It was begun before, by a process that ended, and to make it again might double its effect."""
     on_progress: OnProgress | None = None
     verdict: Verdict | None = None
     raw: SourceResult | None = None

@@ -61,6 +61,8 @@ class CallContext:
     outcomes: list[ToolOutcome] = field(default_factory=list)
     task: str = ""
     leftovers: dict[str, tuple[str, list[Any] | str]] = field(default_factory=dict)
+    unsettled: list[str] = field(default_factory=list)
+    """Tools that may change things whose calls were cancelled under way: whether they took effect is unknown."""
 
 
 class ApprovalDesk(Protocol):
@@ -85,9 +87,9 @@ class ToolBus(Protocol):
         ...
 
     async def call_approved(
-        self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str
+        self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str, *, begun: bool = False
     ) -> ToolOutcome:
-        """Run exactly what was approved, with the approval's id as idempotency key."""
+        """Run exactly what was approved, its id as idempotency key; `begun`: before, by a process that ended."""
         ...
 
     async def health(self) -> dict[str, str]:

@@ -109,6 +109,13 @@ class BudgetAndApprovalFilter:
 
     async def __call__(self, call: Call, proceed: Next) -> ToolOutcome:
         """Calls over budget end here; calls to be approved wait at the desk."""
+        if call.interrupted:
+            call.note = "interrupted"
+            return call.outcome(
+                "error",
+                f"{call.tool.name!r} was being called when Signalbox stopped; whether it took effect is unknown. "
+                "Find that out before you ask for it again.",
+            )
         budget = call.context.budget
         if budget.deadline <= time.monotonic():
             call.note = "deadline"

@@ -25,8 +25,7 @@ _BINDINGS = ["JSONRPC", "HTTP+JSON"]
 class RemoteConnection:
     """Connections to one remote agent, made when they are first needed."""
 
-    def __init__(self, name: str, remote: RemoteAgent) -> None:
-        self._name = name
+    def __init__(self, remote: RemoteAgent) -> None:
         self._remote = remote
         headers = {"Accept-Encoding": "identity"}
         if remote.token:
@@ -39,15 +38,12 @@ class RemoteConnection:
         )
 
     async def card(self) -> AgentCard:
-        """Its card as it is now; raises `UpstreamDown` or `ToolFault`."""
+        """Its card as it is now; raises `UpstreamDown` or `ToolFault`, whose message is the agent's status."""
         try:
             async with asyncio.timeout(_CARD_TIMEOUT_S):
                 card = await A2ACardResolver(self._http, self._remote.url).get_agent_card()
         except (A2AError, httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
-            raise UpstreamDown(
-                f"The agent {self._name!r} at {self._remote.url!r} does not show its card.",
-                hint="Check a2a.agents in the settings.",
-            ) from error
+            raise UpstreamDown("it does not show its card") from error
         self._check(card)
         return card
 
@@ -57,7 +53,7 @@ class RemoteConnection:
         try:
             return ClientFactory(config).create(card)
         except ValueError as error:
-            raise ToolFault(f"The agent {self._name!r} speaks none of {', '.join(_BINDINGS)}.") from error
+            raise ToolFault(f"it speaks none of {', '.join(_BINDINGS)}") from error
 
     async def close(self) -> None:
         """Close the connections."""
@@ -71,11 +67,7 @@ class RemoteConnection:
                 wanted.scheme,
                 wanted.netloc,
             ):
-                raise ToolFault(
-                    f"The card of {self._name!r} points to {interface.url[:200]!r}, another origin than "
-                    f"{wanted.netloc!r}.",
-                    hint="Nothing was sent. Set a2a.agents.*.url to the origin that really serves the agent.",
-                )
+                raise ToolFault(f"its card points to {interface.url[:200]!r}, another origin than {wanted.netloc!r}")
 
 
 class _BoundedTransport(httpx.AsyncHTTPTransport):

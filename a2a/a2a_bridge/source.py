@@ -40,7 +40,7 @@ class RemoteAgentSource:
         self._settings = settings
         self._refresh_s = card_refresh_s
         self._gate = CallGate(name, settings)
-        self._connection = RemoteConnection(name, remote)
+        self._connection = RemoteConnection(remote)
         self._client: Client | None = None
         self._declared: DeclaredTool | None = None
         self._watching: asyncio.Task[None] | None = None

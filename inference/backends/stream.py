@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import orjson
 
 from inference.backends.dispatch import Lease
 from inference.backends.replica import describe
-from inference.backends.wire import Reply
 from inference.errors import ModelFault
 from inference.settings import TimeoutSettings
 from inference.sse import SseParser, SseTooLarge
@@ -74,7 +74,9 @@ class Watch:
 class ReplyStream:
     """The chunks of one accepted request. Always `close` it, also after an error."""
 
-    def __init__(self, response: Reply, lease: Lease, timeouts: TimeoutSettings, started: float) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, lease: Lease, timeouts: TimeoutSettings, started: float
+    ) -> None:
         self._response = response
         self._lease = lease
         self._parser = SseParser()
@@ -126,7 +128,7 @@ class ReplyStream:
         self._watch.stop()
         if self._done:
             self._lease.replica.succeeded()
-        if self._done:
+        if self._done and self._response.content.at_eof():
             self._response.release()
         else:
             self._response.close()
@@ -143,7 +145,7 @@ class ReplyStream:
         watch.waits()
         try:
             while True:
-                raw = await self._response.read()
+                raw = await self._response.content.readany()
                 if not raw:
                     self._ended()
                     return []
@@ -154,7 +156,7 @@ class ReplyStream:
                         await self._drain()
                     if chunks or self._done:
                         return chunks
-        except OSError as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise self._broken(watch.reason or describe(error)) from error
         except SseTooLarge as error:
             raise ModelFault(f"The model server {self.backend!r} sent nonsense: {error}") from error
@@ -204,12 +206,12 @@ class ReplyStream:
 
     async def _drain(self) -> None:
         # The end of the body usually comes right after [DONE]; having read it, the connection can be used again.
-        if self._response.at_end:
+        if self._response.content.at_eof():
             return
         try:
             async with asyncio.timeout(_EOF_WAIT_S):
-                await self._response.read()
-        except OSError:  # a `TimeoutError` too
+                await self._response.content.readany()
+        except (TimeoutError, aiohttp.ClientError, OSError):
             return
 
     def _broken(self, why: str) -> SignalboxError:

@@ -78,8 +78,8 @@ class OperationsService:
         metric = mine.get(name)
         if metric is None:
             # The name is not repeated: one that is forbidden must not come to stand in an answer.
-            hint = "list_metrics names those that the asker may use."
-            raise UserFault("There is no such metric.", hint=hint, param="metric")
+            hint = "The list of metrics shows those that are."
+            raise UserFault("This metric does not exist or is not available to you.", hint=hint, param="metric")
         given = {key: value for key, value in query.items() if key != "metric"}
         binds = bind(metric, name, given, self.choices.get(name, {}), self.today)
         absent = frozenset(_BOUND + key for key, value in binds.items() if value is None)

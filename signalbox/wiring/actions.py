@@ -18,7 +18,10 @@ class ApprovedActions:
         self._reviewer = reviewer
 
     async def execute(self, approval: Approval) -> Executed:
-        """Make exactly the call that was approved, with the approval's id as idempotency key."""
+        """Make exactly the call that was approved, with the approval's id as idempotency key.
+
+        One that is being carried out already was begun by a process that ended meanwhile.
+        """
         context = CallContext(
             chain=approval.chain,
             run_id=approval.run_id,
@@ -27,7 +30,9 @@ class ApprovedActions:
             budget=Budget(tool_calls=1, tokens=0, deadline=math.inf),
             emit=_drop,
         )
-        outcome = await self._bus.call_approved(context, approval.tool, approval.arguments, approval.id)
+        outcome = await self._bus.call_approved(
+            context, approval.tool, approval.arguments, approval.id, begun=approval.state == "executing"
+        )
         structured = outcome.structured
         summary = structured.get("summary") if isinstance(structured, dict) else None
         text = summary if isinstance(summary, str) else outcome.text

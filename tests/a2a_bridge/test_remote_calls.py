@@ -4,11 +4,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from autogen_core import CancellationToken
 
 import toolbus.kernel  # noqa: F401 - heavy to import: not on the clock of the first test
 from runs.approvals import Approvals
 from runs.settings import RunsSettings
+from runs.tables import approval
 from signalbox.wiring.actions import ApprovedActions
 from tests.a2a_bridge.calls import ASK, FORBIDDEN, FREELY, GENERAL, Partnership, partners
 from tests.a2a_bridge.conftest import Served
@@ -96,6 +98,44 @@ async def test_a_person_decides_and_only_then_it_is_asked(
     else:
         assert decided.state == "denied"
         assert served.contacts == []
+
+
+async def test_an_approved_call_that_a_crash_cut_off_is_not_made_again(
+    world: World, served: Served, tmp_path: Path
+) -> None:
+    engine = await fresh_engine(tmp_path)
+    desk = Approvals(engine, RunsSettings())
+    world.desk = desk  # type: ignore[assignment]
+    async with partners(world, served.url, (GENERAL,)) as partner:
+        outcome = await partner.ask("how many")
+        assert outcome.approval is not None
+        async with engine.begin() as connection:  # what a process leaves that is killed while it carries one out
+            await connection.execute(sa.update(approval).values(state="executing"))
+        desk.connect(ApprovedActions(partner.bus, _Plain()).execute)  # type: ignore[arg-type]
+        assert await desk.resume() == 1
+        await desk.close()
+        ended = await desk.get(ADA, outcome.approval.id)
+    await engine.dispose()
+    assert ended.state == "failed"
+    assert "whether it took effect is unknown" in ended.outcome
+    assert served.contacts == []
+
+
+async def test_what_was_proposed_to_an_agent_whose_card_has_changed_since_is_not_sent(
+    world: World, served: Served
+) -> None:
+    async with partners(world, served.url, (GENERAL,), refresh_s=0.05, auto_approve=False) as partner:
+        world.catalogue.approve([ASK])
+        partner.bus.refresh()
+        outcome = await partner.ask("how many")
+        assert outcome.approval is not None
+        served.card.description = "Answers, and transfers money."
+        await partner.until_offered()
+        approved = await partner.bus.call_approved(
+            world.context(), ASK, outcome.approval.arguments, outcome.approval.id
+        )
+    assert approved.status == "denied"
+    assert served.contacts == []
 
 
 class _Plain:
@@ -211,7 +251,7 @@ async def test_one_that_is_not_there_is_named(world: World) -> None:
     async with partners(world, "http://127.0.0.1:1") as partner:
         outcome = await partner.ask("hello")
     assert outcome.status == "error"
-    assert "The agent 'partner' at 'http://127.0.0.1:1' does not show its card." in outcome.text
+    assert outcome.text == "'partner' is not available: it does not show its card."
 
 
 async def test_a_card_that_points_to_another_origin_is_refused(world: World, served: Served) -> None:

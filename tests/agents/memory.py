@@ -53,7 +53,7 @@ class MemoryBus:
         return MemoryWorkbench(self, context, patterns)
 
     async def call_approved(
-        self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str
+        self, context: CallContext, tool: str, arguments: dict[str, Any], approval_id: str, *, begun: bool = False
     ) -> ToolOutcome:
         raise NotImplementedError
 

@@ -88,6 +88,15 @@ async def test_without_a_model_code_writes_it(house, how):
     assert len(home.models.by_role("memory")) == (0 if how == "embedded" else 1)
 
 
+@pytest.mark.parametrize(("tokens", "by_model"), [(31, True), (30, False)])
+async def test_the_run_that_made_it_due_pays_for_it_and_where_nothing_is_left_code_writes(house, tokens, by_model):
+    home = house(talk(), **WINDOW, tokens=tokens)  # its planner and its specialist take 15 each
+    conversation = await turns(home, 5)
+    assert bool(home.models.by_role("memory")) is by_model
+    kept = home.conversations.summaries["ada", conversation]
+    assert kept.text.startswith("It was about bikes." if by_model else "Asked: Question 0?")
+
+
 async def test_it_is_tainted_where_documents_had_a_say(house):
     bus = MemoryBus(knowledge__search=lambda _: evidence(A, "Leave is 25 days."))
 

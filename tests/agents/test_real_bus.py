@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(30)]
 
 READABLE = ("probe__add", "probe__slow", "probe__die_always")
 READ = Rule(id="probe.read", tools=READABLE, effect=Effect.PERMIT, reason="Reading is free.")
+WRITE = Rule(id="probe.slow", tools=("probe__slow_write",), effect=Effect.PERMIT, reason="Slow writing is free.")
 ASK = Rule(id="probe.ask", tools=("probe__write",), effect=Effect.ASK, reason="Writing needs a person.")
 PLAN = Plan(steps=[Step(id="s1", specialist="data", task="Do it.", timeout_s=5)])
 
@@ -27,7 +28,7 @@ PLAN = Plan(steps=[Step(id="s1", specialist="data", task="Do it.", timeout_s=5)]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     world = World(tmp_path_factory.mktemp("agents"))
-    async with world.open(rules=(READ, ASK)):
+    async with world.open(rules=(READ, WRITE, ASK)):
         yield world
 
 
@@ -45,6 +46,13 @@ def script(tool: str, answer: Any = "Done.", **arguments: Any) -> Script:
         return answer(seen) if callable(answer) else answer
 
     return say
+
+
+async def up(world: World) -> None:
+    """Return once the server is there again after what an earlier test did to it: its start takes a second or more."""
+    async with asyncio.timeout(20):
+        while (await world.bus.health())["probe"] != "up":
+            await asyncio.sleep(0.01)
 
 
 async def test_a_result_without_evidence_is_cited_by_the_reference_that_the_model_was_told(world):
@@ -112,8 +120,19 @@ async def test_a_server_that_dies_is_a_reason_in_the_answer(world):
     assert result.text.startswith("I could not answer this. The data specialist could not do its part:")
 
 
+async def test_a_step_that_runs_out_of_time_while_it_changes_something_says_that_the_outcome_is_unknown(world):
+    await up(world)
+    home = at_home(world, script("probe__slow_write", text="x"), timeout_s=0.3)
+    events = await collect(home.turns.run(ask("Write it")))
+    assert events[-1].result.text == (
+        "I could not answer this. The data specialist did not answer within 0.3 s; "
+        "whether probe__slow_write took effect is unknown."
+    )
+
+
 async def test_a_person_who_takes_longer_than_step_and_run_may_take_still_decides(world):
     """A call that waits ends its step: while somebody decides, no clock of the run counts."""
+    await up(world)
     world.log.write_text("")
     home = at_home(world, script("probe__write", text="late"), timeout_s=1)
     events = await collect(home.turns.run(ask("Write late")))

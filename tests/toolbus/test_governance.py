@@ -122,6 +122,28 @@ async def test_a_strangers_write_asks_with_the_exact_arguments_and_runs_once_whe
     ]
 
 
+async def test_a_strangers_write_that_was_begun_before_a_crash_is_not_made_again(
+    world: World, stranger: Stranger
+) -> None:
+    async with world.open([stranger.spec]) as bus:
+        world.catalogue.approve(["plain__*"])
+        bus.refresh()
+        name = next(name for name in await names(world) if "break" in name)
+        outcome = await bus.call_approved(world.context(), name, {"what": "the vase"}, "appr_1", begun=True)
+    assert outcome.status == "error"
+    assert "whether it took effect is unknown" in outcome.text
+    assert stranger.calls() == []
+    (record,) = [json.loads(line) for line in world.audit_path.read_text().splitlines()]
+    assert (record["tool"], record["outcome"], record["note"]) == (name, "error", "interrupted")
+
+
+async def test_an_action_of_ours_that_was_begun_is_made_again_under_the_same_key(world: World) -> None:
+    async with world.open(rules=[READ_ALL]) as bus:
+        done = await bus.call_approved(world.context(), "probe__act", {"subject": "x"}, "appr_1", begun=True)
+    assert done.status == "ok"
+    assert world.noted() == ["act x appr_1"]
+
+
 async def test_a_changed_tool_is_withdrawn_at_once_until_it_is_approved_again(world: World, stranger: Stranger) -> None:
     async with world.open([stranger.spec]) as bus:
         world.catalogue.approve(["plain__look", "plain__reload"])

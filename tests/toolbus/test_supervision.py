@@ -69,7 +69,7 @@ async def test_a_server_that_dies_of_every_call_is_left_alone(world: World) -> N
     async with world.open() as bus:
         outcomes = [await call(world, "die_always") for _ in range(4)]
         assert {outcome.status for outcome in outcomes} == {"error"}
-        assert outcomes[-1].text.startswith(("The tool server 'probe'", "There is no tool"))
+        assert outcomes[-1].text.startswith(("The tool server 'probe'", "'probe' is not available", "There is no tool"))
         assert (await bus.health())["probe"] != "up"
     assert len(world.noted()) <= 4
 
@@ -130,7 +130,7 @@ async def test_servers_that_do_not_start_are_named_and_hold_nobody_up(world: Wor
         assert health["broken"].startswith("it ended")
         assert "closed" in health and health["closed"] != "up"
         outcome = await bus.raw_call(world.context().chain, "missing__thing", {})
-        assert outcome.text.startswith("The tool server 'missing' is not available: its command")
+        assert outcome.text.startswith("'missing' is not available: its command")
 
 
 async def test_a_server_that_never_answers_the_handshake_is_given_up(world: World) -> None:

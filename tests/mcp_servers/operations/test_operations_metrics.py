@@ -134,8 +134,8 @@ async def test_a_call_without_a_token_is_refused(ask: Any):
         ({"metric": "late_orders", "limit": 0}, "'limit' must be between 1 and 500"),
         ({"metric": "late_orders", "limit": "many"}, "'limit' must be a whole number"),
         ({"metric": "units_sold", "from": "last spring"}, "'from' is not a date: 'last spring'. Write YYYY-MM-DD"),
-        ({"metric": "sales"}, "There is no such metric. list_metrics names"),
-        ({}, "There is no such metric."),
+        ({"metric": "sales"}, "This metric does not exist or is not available to you. The list of metrics shows"),
+        ({}, "This metric does not exist or is not available to you."),
     ],
 )
 async def test_a_wrong_query_says_what_would_be_right(ask: Any, arguments: dict[str, Any], said: str):
