@@ -85,7 +85,7 @@ class DirectCalls:
             self._audit.refused(ask)
             known = ", ".join(("signalbox", *names))
             raise ModelNotFound(f"The model {ask.model!r} does not exist.", hint=f"Use one of {known}.", param="model")
-        return DirectCall(ask, session, crew, self._audit, self._bounded(ask))
+        return DirectCall(ask, session, crew, self._audit, self._bounded(ask), self._settings.money)
 
     def _bounded(self, ask: DirectAsk) -> Mapping[str, Any]:
         """The body with the limit that a call has here, where the caller's is higher."""
@@ -100,7 +100,15 @@ class DirectCalls:
 class DirectCall:
     """One call. Cancelling it, or closing its stream, ends it at the model server; either way it is audited."""
 
-    def __init__(self, ask: DirectAsk, session: str, crew: Crew, audit: CallAudit, body: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        ask: DirectAsk,
+        session: str,
+        crew: Crew,
+        audit: CallAudit,
+        body: Mapping[str, Any],
+        money: float | None = None,
+    ) -> None:
         self._ask = ask
         self._audit = audit
         self._body = body
@@ -111,7 +119,7 @@ class DirectCall:
         purpose: Purpose = "batch" if ask.priority else "direct"
         scope = CallScope(ask.principal.tenant, session, ask.run_id, self.reply.meter, ask.priority, purpose)
         self._engine = crew.models.engine(purpose) if ask.model == "direct" else ask.model
-        self._model = crew.models.direct(scope, model=ask.model)
+        self._model = crew.models.direct(scope, model=ask.model, money=money)
 
     async def complete(self) -> Piece:
         """The whole answer, as far as it may leave."""

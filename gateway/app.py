@@ -14,6 +14,7 @@ from conversations.contracts import ConversationStore
 from gateway.approvals import ApprovalsApi
 from gateway.auth import OPEN_PATHS, Authentication
 from gateway.batches.api import BatchesApi, BatchServices
+from gateway.callers_trace import CallersTrace
 from gateway.conversations import ConversationsApi
 from gateway.documents import DocumentsApi, KnowledgeGate
 from gateway.edge import Edge
@@ -30,6 +31,7 @@ from gateway.settings import GatewaySettings
 from gateway.turns import Turns
 from runs.approvals import Approvals
 from signalbox.errors import SignalboxError
+from signalbox.telemetry import spans_are_left_out
 
 _FORM_BYTES = 64 * 1024  # what a form adds to the file in it
 
@@ -61,7 +63,15 @@ def build_app(
     """The app; `routes` are other faces (A2A, MCP), which get authenticated requests as all routes do."""
     turns, log = services.turns, services.turns.log
     metrics = services.metrics
-    app = FastAPI(title="Signalbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    traced = not spans_are_left_out()
+    app = FastAPI(
+        title="Signalbox",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry={"tracing": traced},
+    )
     app.router.redirect_slashes = False
     chat = ChatApi(turns, services.direct, settings)
     for api in (
@@ -92,4 +102,6 @@ def build_app(
     )
     # The last added is outermost.
     app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, metrics=metrics, larger=larger)
+    if not traced:
+        app.add_middleware(CallersTrace)
     return app

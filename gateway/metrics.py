@@ -22,13 +22,20 @@ class Metrics:
         tokens = Counter("signalbox_tokens", "Tokens of all model calls.", ["kind"], registry=registry)
         self._prompt, self._completion = tokens.labels("prompt"), tokens.labels("completion")
         self._calls: dict[str, Counter] = {}
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._lines = Counter("signalbox_batch_lines", "Lines of batches by status.", ["status"], registry=registry)
         self._running = Gauge("signalbox_runs_running", "Runs in progress.", registry=registry)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """One request is over; status 0 is a client that left before the answer."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        key = (route, method, status)
+        if (found := self._answered.get(key)) is None:
+            found = self._answered[key] = (
+                self._requests.labels(route, method, str(status)),
+                self._seconds.labels(route),
+            )
+        found[0].inc()
+        found[1].observe(seconds)
 
     def line_answered(self, status: int) -> None:
         """A line of a batch has what its endpoint said; one that is tried again counts each time."""

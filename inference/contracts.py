@@ -13,6 +13,10 @@ from runs.events import PurposeUsage, TokenUsage
 __all__ = ["DIRECT", "BareModel", "CallScope", "Models", "Purpose", "UsageMeter"]
 
 
+_NO_TOKENS = TokenUsage()
+_NOTHING = PurposeUsage()
+
+
 @dataclass
 class UsageMeter:
     """Adds up what the calls of one run used; every client of the run reports here, once for each call.
@@ -22,7 +26,7 @@ class UsageMeter:
     tokens and the cost of each call, so that whoever pays for them need not know who made it.
     """
 
-    usage: TokenUsage = field(default_factory=TokenUsage)
+    usage: TokenUsage = _NO_TOKENS
     engines: set[str] = field(default_factory=set)
     degraded: bool = False
     cost: float = 0.0
@@ -51,7 +55,7 @@ class UsageMeter:
             meter.degraded = meter.degraded or degraded
             meter.cost += cost
             if purpose is not None and usage.model_calls:
-                meter.purposes[purpose] = meter.purposes.get(purpose, PurposeUsage()).plus(usage, cost)
+                meter.purposes[purpose] = meter.purposes.get(purpose, _NOTHING).plus(usage, cost)
             meter = meter.parent
 
     def part(self, charge: Callable[[int, float], None]) -> "UsageMeter":
@@ -91,8 +95,8 @@ class Models(Protocol):
         """A light client for one scope; pools, breakers and limits behind it are shared. Never closes the pool."""
         ...
 
-    def direct(self, scope: CallScope, *, model: str = DIRECT) -> BareModel:
-        """A bare model for one request; raises `NotFound` for a name that is unknown."""
+    def direct(self, scope: CallScope, *, model: str = DIRECT, money: float | None = None) -> BareModel:
+        """A bare model for one request, which may cost so much; raises `NotFound` for a name that is unknown."""
         ...
 
     def offered(self, subjects: Collection[str]) -> tuple[str, ...]:

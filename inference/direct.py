@@ -14,6 +14,7 @@ from inference.direct_body import direct_body
 from inference.direct_local import LocalDirect
 from inference.errors import ModelFault
 from inference.fallback import FallbackPolicy
+from inference.money import within_money
 from inference.request import chat_job
 from inference.tally import Tally
 from inference.telemetry import Telemetry
@@ -23,7 +24,7 @@ Chunk = dict[str, Any]
 
 
 class DirectUpstream:
-    """The model chosen for one request, its fallbacks after it."""
+    """The model chosen for one request, its fallbacks after it. `money`: what all its attempts may cost together."""
 
     def __init__(
         self,
@@ -31,12 +32,15 @@ class DirectUpstream:
         scope: CallScope,
         telemetry: Telemetry,
         policy: FallbackPolicy,
+        *,
+        money: float | None = None,
     ) -> None:
         self._routes = routes
         self._purpose: Purpose = "batch" if scope.priority else "direct"
         self._scope = scope if scope.purpose == self._purpose else replace(scope, purpose=self._purpose)
         self._telemetry = telemetry
         self._policy = policy
+        self._money = money
 
     async def complete(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A whole chat completion as the server sent it."""
@@ -76,7 +80,7 @@ class DirectUpstream:
         with self._telemetry.call(self._purpose, pool.label, self._scope, pool.model.price) as record:
             record.degraded = route.degraded
             name = await pool.resolve(record)
-            merged = {**pool.model.parameters, **route.parameters, **body}
+            merged = self._bounded(route, body)
             job = chat_job(merged, served_name=name, model=pool.model, record=record, scope=self._scope, stream=None)
             completion = await pool.fetch(job)
             if not completion.get("choices"):
@@ -84,12 +88,19 @@ class DirectUpstream:
             record.tally.report(completion.get("usage"))
             return completion
 
+    def _bounded(self, route: Route, body: dict[str, Any]) -> dict[str, Any]:
+        model = route.pool.model
+        merged = {**model.parameters, **route.parameters, **body}
+        if self._money is None:
+            return merged
+        return within_money(merged, model, self._money - self._scope.meter.cost)
+
     async def _remote(self, route: Route, body: dict[str, Any]) -> AsyncGenerator[list[Chunk], None]:
         pool = route.pool
         with self._telemetry.call(self._purpose, pool.label, self._scope, pool.model.price) as record:
             record.degraded = route.degraded
             name = await pool.resolve(record)
-            merged = {**pool.model.parameters, **route.parameters, **body}
+            merged = self._bounded(route, body)
             job = chat_job(merged, served_name=name, model=pool.model, record=record, scope=self._scope, stream="last")
             stream = await pool.stream(job)
             tally = record.tally

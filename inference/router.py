@@ -91,7 +91,7 @@ class RoutedModels:
             return clients[0]
         return FallbackChatClient(clients, self._policy(purpose, routes, scope))
 
-    def direct(self, scope: CallScope, *, model: str = DIRECT) -> DirectUpstream:
+    def direct(self, scope: CallScope, *, model: str = DIRECT, money: float | None = None) -> DirectUpstream:
         """A bare model for one request: `direct` as the settings route it, or a model by its name."""
         purpose: Purpose = "batch" if scope.priority else "direct"
         if model == DIRECT:
@@ -103,7 +103,7 @@ class RoutedModels:
         else:
             known = ", ".join((DIRECT, *self._pools))
             raise NotFound(f"The model {model!r} does not exist.", hint=f"Use one of {known}.", param="model")
-        return DirectUpstream(routes, scope, self._telemetry, self._policy(purpose, routes, scope))
+        return DirectUpstream(routes, scope, self._telemetry, self._policy(purpose, routes, scope), money=money)
 
     def offered(self, subjects: Collection[str]) -> tuple[str, ...]:
         """The names under which these subjects may ask for bare models: by the settings, `direct` first."""

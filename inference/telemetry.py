@@ -179,7 +179,8 @@ class CallRecord:
         ) / 1_000_000
         self._scope.meter.record(usage, engine=self.model, degraded=self.degraded, cost=cost, purpose=self.purpose)
         metrics.prompt.inc(usage.prompt_tokens)
-        metrics.cached.inc(usage.cached_tokens)
+        if usage.cached_tokens:
+            metrics.cached.inc(usage.cached_tokens)
         metrics.completion.inc(usage.completion_tokens)
         if cost:
             metrics.cost.inc(cost)

@@ -58,6 +58,8 @@ class TokenUsage(_Frozen):
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: "TokenUsage") -> "TokenUsage":
+        if not (self.model_calls or self.total_tokens or self.cached_tokens):  # the first of a run
+            return other
         return TokenUsage(
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,

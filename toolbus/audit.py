@@ -1,7 +1,8 @@
 """The record of every tool call: JSON lines, each bound to the one before it by hash.
 
-One line: `seq`, `prev` (hash of the line before), the facts, `hash` = sha256 over all of it. A line that is altered,
-removed or inserted breaks every hash after it. Lines are written in batches, each followed by fsync, by one thread.
+One line: the facts, `seq`, `prev` (hash of the line before), and last `hash` = sha256 over the line without it, byte
+for byte. A line that is altered, removed or inserted breaks every hash after it. Lines are written in batches, each
+followed by fsync, by one thread.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 
 from signalbox.errors import Conflict
@@ -71,9 +74,9 @@ class AuditLog:
             raise Conflict("The audit log is closed; nothing may happen unrecorded.")
         self._seq += 1
         # What is hashed is what is written, with the hash put in before the last brace.
-        canonical = _canonical({"seq": self._seq, "time": _now(), **facts, "prev": self._head})
-        self._head = hashlib.sha256(canonical).hexdigest()
-        self._pending.append(canonical[:-1] + b',"hash":"' + self._head.encode() + b'"}\n')
+        line = _line({"seq": self._seq, "time": _now(), **facts, "prev": self._head})
+        self._head = hashlib.sha256(line).hexdigest()
+        self._pending.append(line[:-1] + b',"hash":"' + self._head.encode() + b'"}\n')
         self._schedule()
 
     async def flush(self) -> None:
@@ -128,22 +131,27 @@ class AuditLog:
 def verify(path: Path) -> Verification:
     """Walk the chain; says where it breaks first."""
     head, count = _GENESIS, 0
-    for number, record in enumerate(read(path), start=1):
+    for number, (line, record) in enumerate(_lines(path), start=1):
         if record is None:
             return Verification(count, intact=False, fault=f"line {number} is not a record", head=head)
-        claimed = record.pop("hash", None)
+        claimed = record.get("hash")
         if record.get("seq") != number or record.get("prev") != head:
             return Verification(
                 count, intact=False, fault=f"line {number} does not follow the line before it", head=head
             )
-        if claimed != _digest(record):
+        if claimed != _digest(line):
             return Verification(count, intact=False, fault=f"line {number} was altered", head=head)
-        head, count = claimed, number
+        head, count = str(claimed), number
     return Verification(count, intact=True, head=head)
 
 
 def read(path: Path) -> Iterator[dict[str, Any] | None]:
     """The records, oldest first; `None` for a line that is not one."""
+    for _, record in _lines(path):
+        yield record
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, dict[str, Any] | None]]:
     if not path.exists():
         return
     with path.open("rb") as lines:
@@ -152,7 +160,7 @@ def read(path: Path) -> Iterator[dict[str, Any] | None]:
                 record = json.loads(line)
             except ValueError:
                 record = None
-            yield record if isinstance(record, dict) else None
+            yield line, record if isinstance(record, dict) else None
 
 
 def records_of_run(path: Path, run_id: str) -> list[dict[str, Any]]:
@@ -190,6 +198,8 @@ def _resume(file: int) -> tuple[int, str, int]:
         ) from error
 
 
+_LINE = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
+_HASH_AT_END = re.compile(rb',"hash":"[0-9a-f]{64}"\}\n?\Z')
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=str)
 
 
@@ -197,8 +207,22 @@ def _canonical(value: dict[str, Any]) -> bytes:
     return _CANONICAL.encode(value).encode()
 
 
-def _digest(record: dict[str, Any]) -> str:
-    return hashlib.sha256(_canonical(record)).hexdigest()
+def _line(record: dict[str, Any]) -> bytes:
+    """The record as it is hashed and written: ASCII, so that a line is a line to every tool that reads it.
+
+    orjson takes a tenth of the time of `json`, which escapes what is not ASCII and takes what orjson does not.
+    """
+    try:
+        line = orjson.dumps(record, default=str, option=_LINE)
+    except TypeError:
+        return _canonical(record)
+    return line if line.isascii() else _canonical(record)
+
+
+def _digest(line: bytes) -> str | None:
+    """The hash that a written line should end with; None where it ends with none."""
+    end = _HASH_AT_END.search(line)
+    return None if end is None else hashlib.sha256(line[: end.start()] + b"}").hexdigest()
 
 
 def _now() -> str:

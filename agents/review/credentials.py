@@ -10,6 +10,7 @@ SECRET_MASK = "[secret removed]"  # noqa: S105 - what stands in its place
 NUMBER_MASK = "[payment number removed]"
 _TAIL = 120
 _DIGIT = re.compile(r"\d")
+_ASCII_DIGITS = b"0123456789"
 _FEWEST_DIGITS = 10  # no card and no account number has fewer
 _SAID_ANCHORS = ("pass", "key", "secret", "token")  # without one of these `_SAID` finds nothing
 _SAID = re.compile(
@@ -45,11 +46,10 @@ def check_credentials(text: str, around: Surroundings) -> Verdict:
 def _spans(text: str) -> Iterator[tuple[int, int, str]]:
     for finding in secrets(text):
         yield finding.start, finding.end, finding.kind
-    lower = folded(text)
-    if any(anchor in lower for anchor in _SAID_ANCHORS):
+    if _may_say_secrets(folded(text)):
         for match in _SAID.finditer(text):
             yield *match.span("value"), "secret"
-    if len(_DIGIT.findall(text)) < _FEWEST_DIGITS:
+    if _digits(text) < _FEWEST_DIGITS:
         return
     for finding in personal(text):
         if finding.kind in ("card", "iban"):
@@ -60,6 +60,19 @@ def _spans(text: str) -> Iterator[tuple[int, int, str]]:
     for match in _IBAN.finditer(text):
         if (end := _iban_end(match[0])) is not None:
             yield match.start(), match.start() + end, "number"
+
+
+def _may_say_secrets(lower: str) -> bool:
+    for anchor in _SAID_ANCHORS:  # noqa: SIM110 - `any` takes twice the time, and this is asked of every text
+        if anchor in lower:
+            return True
+    return False
+
+
+def _digits(text: str) -> int:
+    if text.isascii():  # a tenth of the time of looking at each character
+        return len(text) - len(text.encode().translate(None, _ASCII_DIGITS))
+    return len(_DIGIT.findall(text))
 
 
 def _luhn(text: str) -> bool:

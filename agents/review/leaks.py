@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from agents.review.verdict import Surroundings, Verdict
 
 _SHINGLE = 9
+_ALL_KNOWN = b"\x01" * _SHINGLE
 _WORD = re.compile(r"\w+")
 
 
@@ -26,12 +27,10 @@ class LeakCheck:
         return Verdict("release", text)
 
     def _recites(self, words: Sequence[str]) -> bool:
-        run = 0
-        for word in words:  # most texts never hold so many of the prompts' words in a row
-            run = run + 1 if word in self._vocabulary else 0
-            if run == _SHINGLE:
-                return not self._shingles.isdisjoint(_shingles(words))
-        return False
+        known = bytes(map(self._vocabulary.__contains__, words))
+        if _ALL_KNOWN not in known:  # most texts never hold so many of the prompts' words in a row
+            return False
+        return not self._shingles.isdisjoint(_shingles(words))
 
 
 def _words(text: str) -> list[str]:

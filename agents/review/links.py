@@ -40,7 +40,7 @@ class LinkCheck:
         self._below = tuple(host[1:].lower() for host in allowed_hosts if host.startswith("*."))
 
     def __call__(self, text: str, around: Surroundings) -> Verdict:
-        if not any(sign in text for sign in _SIGNS) and "www." not in text.lower():
+        if not _may_hold_links(text):
             return Verdict("release", text)
 
         def inline(match: re.Match[str]) -> str:
@@ -76,6 +76,13 @@ class LinkCheck:
 
     def _allowed(self, host: str) -> bool:
         return host in self._exact or host.endswith(self._below)
+
+
+def _may_hold_links(text: str) -> bool:
+    for sign in _SIGNS:
+        if sign in text:
+            return True
+    return "www." in text.lower()
 
 
 def _plain(target: str) -> str:

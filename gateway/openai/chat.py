@@ -31,7 +31,8 @@ from gateway.openai.models import (
 )
 from gateway.openai.streaming import ChunkWriter, completion_id
 from gateway.settings import GatewaySettings
-from gateway.sse import ByteStream, gone_watch
+from gateway.sse import ByteStream
+from gateway.stopping import GONE, GoneWatch
 from gateway.turns import Turns
 from inference.settings import DIRECT
 from runs.events import TERMINAL, AnswerSegment, RunCancelled, RunEvent, RunFailed, RunFinished, RunStarted, TokenUsage
@@ -41,7 +42,6 @@ from signalbox.errors import Bug, UserFault
 Batches = AsyncGenerator[list[RunEvent], None]
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 CHAT_PATH = "/v1/chat/completions"
-_GONE = "its client disconnected"
 _HOLD_S = 1.0
 """A stream's status waits this long for the first words, so that what fails at once is an HTTP error."""
 
@@ -83,7 +83,7 @@ class ChatApi:
         chat = parse(ChatRequest, body)
         turn = self._turn(request, chat)
         self._turns.start(turn)
-        stop = partial(self._turns.log.stop, turn.run_id, reason=_GONE)
+        stop = partial(self._turns.log.stop, turn.run_id, reason=GONE)
         if not chat.stream:
             return await self._whole(request, turn, stop)
         wants_events = bool(chat.signalbox and chat.signalbox.events)
@@ -146,7 +146,7 @@ class ChatApi:
 
     async def _whole(self, request: Request, turn: TurnRequest, stop: Callable[[], object]) -> Response:
         try:
-            async with gone_watch(request.receive, stop):
+            async with GoneWatch(request.receive, stop):
                 events = await self._turns.log.ended(turn.run_id)
         finally:
             stop()

@@ -3,7 +3,6 @@
 A request that names a conversation, or has a `signalbox` object, or `store: true`, is a turn instead (`chat.py`).
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -24,12 +23,12 @@ from gateway.openai.models import DirectRequest, direct_extension, usage_of
 from gateway.openai.streaming import DONE, KEEPALIVE, completion_id
 from gateway.relay import Relay
 from gateway.settings import GatewaySettings
-from gateway.sse import ByteStream, gone_watch
+from gateway.sse import ByteStream
+from gateway.stopping import GONE, GoneWatch, Stop
 from runs.ids import new_run_id
 from signalbox.errors import SignalboxError
 from signalbox.identity import Principal
 
-_GONE = "its client disconnected"
 _HOLD_S = 1.0
 """A stream's status waits this long for the first words, so that what fails at once is an HTTP error."""
 
@@ -61,31 +60,20 @@ class DirectChat:
         return await self._whole(request, ask, call)
 
     async def _whole(self, request: Request, ask: DirectAsk, call: DirectCall) -> Response:
-        stopped: str | None = None
-        limit = asyncio.timeout(None)
-
-        def stop(reason: str) -> bool:
-            nonlocal stopped
-            if stopped is not None:
-                return False
-            stopped = reason
-            limit.reschedule(asyncio.get_running_loop().time())
-            return True
-
+        stop = Stop()
         ended = self._live.admit(ask.principal, ask.run_id, stop, background=ask.priority > 0)
         end = "failed"
         piece = Piece()
         try:
-            async with limit, gone_watch(request.receive, lambda: stop(_GONE)):
-                piece = await call.complete()
-            end = "finished"
-        except TimeoutError:
-            if stopped is None:
-                raise
-            end = "cancelled"
+            with stop:
+                async with GoneWatch(request.receive, lambda: stop(GONE)):
+                    piece = await call.complete()
+                    end = "finished"
+            if end != "finished":
+                end = "cancelled"
         finally:
             ended(end, call.reply.meter.usage)
-        answer = _completion(ask, call.reply, piece, stopped if end == "cancelled" else None)
+        answer = _completion(ask, call.reply, piece, stop.reason if end == "cancelled" else None)
         return Response(answer, media_type="application/json", headers={"x-run-id": ask.run_id})
 
     async def _stream(self, ask: DirectAsk, call: DirectCall, *, include_usage: bool) -> Response:
@@ -104,7 +92,7 @@ class DirectChat:
             raise
         writer = DirectWriter(ask, include_usage=include_usage)
         chunks = self._chunks(writer, relay, first, call, ended)
-        return ByteStream(chunks, on_gone=lambda: stop(_GONE), headers={"x-run-id": ask.run_id})
+        return ByteStream(chunks, on_gone=lambda: stop(GONE), headers={"x-run-id": ask.run_id})
 
     async def _chunks(
         self, writer: "DirectWriter", relay: Relay[Piece], first: list[Piece] | None, call: DirectCall, ended: Any

@@ -2,21 +2,21 @@
 
 import asyncio
 import random
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, TypeVar
 
-import aiohttp
 import orjson
 
 from inference.backends.dispatch import Dispatcher, Lease
 from inference.backends.faults import AttemptFailed
 from inference.backends.job import Job
-from inference.backends.replica import Replica, describe
+from inference.backends.replica import Replica, describe, read_body
 from inference.backends.stream import ReplyStream
+from inference.backends.wire import Reply
 from inference.errors import ModelFault
 from inference.settings import InferenceSettings, ModelSettings
 from inference.telemetry import CallRecord, InferenceMetrics
@@ -199,12 +199,12 @@ class ModelPool:
                 response = await self._post(lease.replica, job)
                 job.record.backend = lease.replica.name
                 try:
-                    raw = await _read(response, self._settings.limits.max_response_bytes)
+                    raw = await read_body(response, self._settings.limits.max_response_bytes)
                 finally:
                     response.release()  # closes the connection unless the body was read to its end
         except TimeoutError as error:
             raise AttemptFailed(f"no whole reply within {limit_s:g} s", slow=True) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise AttemptFailed(describe(error)) from error
         try:
             reply = orjson.loads(raw)
@@ -216,22 +216,22 @@ class ModelPool:
         lease.replica.succeeded()
         return reply if isinstance(reply, dict) else {"data": reply}
 
-    async def _post(self, replica: Replica, job: Job) -> aiohttp.ClientResponse:
+    async def _post(self, replica: Replica, job: Job) -> Reply:
         for again in (True, False):
             key = replica.key
             # vLLM refuses an id that it still works on: every attempt has its own.
-            job.headers["X-Request-Id"] = f"{job.scope.run_id or 'run'}-{uuid.uuid4().hex[:12]}"
+            job.headers["X-Request-Id"] = f"{job.scope.run_id or 'run'}-{secrets.token_hex(6)}"
             try:
                 response = await replica.post(job.path, job.body, job.headers)
             except UpstreamDown as error:  # our own key or certificate files cannot be read
                 raise AttemptFailed(error.message.rstrip("."), counts=False, hint=error.hint) from error
-            except (aiohttp.ClientError, OSError) as error:
+            except OSError as error:
                 raise AttemptFailed(describe(error)) from error
             if response.status == 200:
                 return response
             try:
-                raw = await _read(response, _ERROR_BYTES)
-            except (aiohttp.ClientError, OSError):
+                raw = await read_body(response, _ERROR_BYTES)
+            except OSError:
                 raw = b""
             finally:
                 response.release()
@@ -242,10 +242,10 @@ class ModelPool:
             self._refused(replica, response, raw)
         raise AttemptFailed("it refuses our API key", counts=False)
 
-    def _refused(self, replica: Replica, response: aiohttp.ClientResponse, raw: bytes) -> None:
+    def _refused(self, replica: Replica, response: Reply, raw: bytes) -> None:
         status, said = response.status, _said(raw)
         if status in (429, 503):
-            after = _retry_after(response.headers.get("Retry-After"))
+            after = _retry_after(response.header("retry-after"))
             raise AttemptFailed(f"it is busy ({status})", counts=False, busy=True, retry_after_s=after)
         if status in (401, 403):
             hint = "Set inference.api_key or inference.api_key_file."
@@ -289,18 +289,6 @@ class ModelPool:
         if replica.usable and replica.models is not None:
             return f"it serves {', '.join(replica.models) or 'no model'}, not {self.model.served_name!r}"
         return replica.state
-
-
-async def _read(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    while piece := await response.content.readany():
-        pieces.append(piece)
-        size += len(piece)
-        if size > limit:
-            response.close()
-            raise AttemptFailed(f"its reply is larger than {limit} bytes")
-    return b"".join(pieces)
 
 
 def _weight(key: str, name: str) -> bytes:

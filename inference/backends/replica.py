@@ -1,26 +1,23 @@
 """One model server: its connections, its key, its health, its breaker."""
 
 import asyncio
+import errno
 import math
 import time
 from collections.abc import Mapping
-from typing import Any
 
-import aiohttp
 import orjson
 import structlog
 from pydantic import SecretStr
-from yarl import URL
 
 from inference.backends.breaker import Breaker
 from inference.backends.credentials import KeySource, TlsSource
+from inference.backends.wire import Reply, Wire, WireFault
 from inference.settings import BackendSettings, InferenceSettings
 from inference.telemetry import InferenceMetrics
 from signalbox.errors import UpstreamDown
 
 _log = structlog.get_logger(__name__)
-# uvicorn, and so vLLM, closes idle connections after 5 s: reusing one at that moment would fail a call.
-_KEEPALIVE_S = 4
 _PROBE_BYTES = 4 * 1024 * 1024
 
 
@@ -36,7 +33,7 @@ class Replica:
         self.breaker = Breaker(settings.breaker)
         self.models: tuple[str, ...] | None = None
         self.trouble = ""
-        self._backend = backend
+        self._health_path = backend.health_path
         self._probes = settings.probes
         self._timeouts = settings.timeouts
         self._metrics = metrics
@@ -45,8 +42,8 @@ class Replica:
         self._key = KeySource(backend.api_key, backend.api_key_file)
         tls_used = backend.base_url.startswith("https://")
         self._tls = TlsSource(backend.tls, used=tls_used)
-        self._urls: dict[str, URL] = {}
-        self._session: aiohttp.ClientSession | None = None
+        self._wire = Wire(backend.base_url, unix_socket=backend.unix_socket, connect_s=settings.timeouts.connect_s)
+        self._ready = False
         self._failed_probes = 0
         self._probed_at = -math.inf
         self._last_good = -math.inf
@@ -75,13 +72,12 @@ class Replica:
         """Whether the model is there, as far as is known."""
         return self.models is None or not model or model in self.models
 
-    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        """Send a request; the reply's head is here when this returns. Raises aiohttp's errors and `TimeoutError`."""
-        session = self._session or await self._open()
+    async def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+        """Send a request; the reply's head is here when this returns. Raises `OSError`, `TimeoutError` among them."""
+        if not self._ready:
+            await self._open()
         sent = {**headers, **self._key.header, "Content-Type": "application/json"}
-        return await session.post(
-            self._url(path), data=body, headers=sent, ssl=self._tls.context, allow_redirects=False
-        )
+        return await self._wire.send("POST", path, sent, body, self._tls.context)
 
     @property
     def key(self) -> SecretStr | None:
@@ -125,7 +121,7 @@ class Replica:
             # Under full load a server is slow to say that it is well; its answers say it too.
             if time.monotonic() - self._last_good > 2 * self._probes.interval_s:
                 self._sick(f"no reply within {self._timeouts.probe_s:g} s")
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             self._sick(describe(error))
         except UpstreamDown as error:
             self._sick(str(error).rstrip("."))
@@ -139,16 +135,14 @@ class Replica:
 
     async def close(self) -> None:
         """Close every connection; later calls fail."""
-        self._closed = True
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        self._closed, self._ready = True, False
+        await self._wire.close()
 
     async def _ask(self) -> tuple[str, ...]:
-        if self._backend.health_path:
-            status, _ = await self._get(self._backend.health_path)
+        if self._health_path:
+            status, _ = await self._get(self._health_path)
             if status not in (200, 404):
-                raise UpstreamDown(f"{self._backend.health_path} says {status}")
+                raise UpstreamDown(f"{self._health_path} says {status}")
         used = self._key.header
         status, raw = await self._get("/v1/models")
         if status in (401, 403):
@@ -166,37 +160,20 @@ class Replica:
             raise UpstreamDown("/v1/models is not an OpenAI model list") from error
 
     async def _get(self, path: str) -> tuple[int, bytes]:
-        session = self._session or await self._open()
-        async with session.get(
-            self._url(path), headers=self._key.header, ssl=self._tls.context, allow_redirects=False
-        ) as response:
-            return response.status, await response.content.read(_PROBE_BYTES)
+        if not self._ready:
+            await self._open()
+        reply = await self._wire.send("GET", path, self._key.header, b"", self._tls.context)
+        try:
+            return reply.status, await read_body(reply, _PROBE_BYTES)
+        finally:
+            reply.release()
 
-    async def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> None:
         await self._key.refresh()
         await self._tls.refresh()
         if self._closed:
             raise UpstreamDown("Signalbox is shutting down.", hint="Ask again in a moment.")
-        if self._session is None:  # another call may have opened it meanwhile
-            self._session = self._new_session()
-        return self._session
-
-    def _new_session(self) -> aiohttp.ClientSession:
-        shape: dict[str, Any] = {"limit": 0, "keepalive_timeout": _KEEPALIVE_S}  # the dispatcher limits, not the pool
-        socket = self._backend.unix_socket
-        connector = aiohttp.UnixConnector(str(socket), **shape) if socket else aiohttp.TCPConnector(**shape)
-        return aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "signalbox", "Accept-Encoding": "identity"},
-        )
-
-    def _url(self, path: str) -> URL:
-        url = self._urls.get(path)
-        if url is None:
-            url = self._urls[path] = URL(self.base_url + path)
-        return url
+        self._ready = True
 
     def _show_breaker(self) -> None:
         closed = self.breaker.state == "closed"
@@ -213,16 +190,26 @@ class Replica:
             self.trouble = reason
 
 
-def describe(error: BaseException) -> str:
+async def read_body(reply: Reply, limit: int) -> bytes:
+    """The whole body; raises `WireFault` for one that is too large."""
+    pieces: list[bytes] = []
+    size = 0
+    while piece := await reply.read():
+        pieces.append(piece)
+        size += len(piece)
+        if size > limit:
+            reply.close()
+            raise WireFault(f"its reply is larger than {limit} bytes")
+    return b"".join(pieces)
+
+
+def describe(error: OSError) -> str:
     """What went wrong on the wire, in a few words."""
+    if isinstance(error, WireFault):
+        return str(error)
     if isinstance(error, TimeoutError):
         return "no connection in time"
-    if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, ConnectionRefusedError):
+    # With several addresses asyncio makes one error of all, without a number.
+    if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         return "connection refused"
-    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror:
-        return error.os_error.strerror.lower()
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "it closed the connection"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "it cut the connection in the middle"
-    return str(error) or type(error).__name__
+    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import aiohttp
 import orjson
 
 from inference.backends.dispatch import Lease
 from inference.backends.replica import describe
+from inference.backends.wire import Reply
 from inference.errors import ModelFault
 from inference.settings import TimeoutSettings
 from inference.sse import SseParser, SseTooLarge
@@ -74,9 +74,7 @@ class Watch:
 class ReplyStream:
     """The chunks of one accepted request. Always `close` it, also after an error."""
 
-    def __init__(
-        self, response: aiohttp.ClientResponse, lease: Lease, timeouts: TimeoutSettings, started: float
-    ) -> None:
+    def __init__(self, response: Reply, lease: Lease, timeouts: TimeoutSettings, started: float) -> None:
         self._response = response
         self._lease = lease
         self._parser = SseParser()
@@ -128,7 +126,7 @@ class ReplyStream:
         self._watch.stop()
         if self._done:
             self._lease.replica.succeeded()
-        if self._done and self._response.content.at_eof():
+        if self._done:
             self._response.release()
         else:
             self._response.close()
@@ -145,7 +143,7 @@ class ReplyStream:
         watch.waits()
         try:
             while True:
-                raw = await self._response.content.readany()
+                raw = await self._response.read()
                 if not raw:
                     self._ended()
                     return []
@@ -156,7 +154,7 @@ class ReplyStream:
                         await self._drain()
                     if chunks or self._done:
                         return chunks
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise self._broken(watch.reason or describe(error)) from error
         except SseTooLarge as error:
             raise ModelFault(f"The model server {self.backend!r} sent nonsense: {error}") from error
@@ -206,12 +204,12 @@ class ReplyStream:
 
     async def _drain(self) -> None:
         # The end of the body usually comes right after [DONE]; having read it, the connection can be used again.
-        if self._response.content.at_eof():
+        if self._response.at_end:
             return
         try:
             async with asyncio.timeout(_EOF_WAIT_S):
-                await self._response.content.readany()
-        except (TimeoutError, aiohttp.ClientError, OSError):
+                await self._response.read()
+        except OSError:  # a `TimeoutError` too
             return
 
     def _broken(self, why: str) -> SignalboxError:

@@ -217,10 +217,16 @@ def embedded() -> Any:
 
 
 @pytest.fixture
-async def bare(inference: dict[str, Any], embedded: Any, tmp_path: Path) -> AsyncIterator[Bare]:
+def money() -> float | None:
+    """What one call or turn may cost."""
+    return None
+
+
+@pytest.fixture
+async def bare(inference: dict[str, Any], embedded: Any, money: float | None, tmp_path: Path) -> AsyncIterator[Bare]:
     registry = CollectorRegistry()
     models = RoutedModels(InferenceSettings.model_validate(inference), embedded=embedded, registry=registry)
-    agents = AgentsSettings(review=ReviewSettings(canary=SecretStr("kestrel-4711-harbour")))
+    agents = AgentsSettings(money=money, review=ReviewSettings(canary=SecretStr("kestrel-4711-harbour")))
     crew = CrewBuilder(MemoryBus()).build(agents, models, release="r7")
     audit = AuditLog(tmp_path / "audit.jsonl")
     yield Bare(DirectCalls(OneCrew(crew), CallAudit(audit), agents), audit, tmp_path / "audit.jsonl", models)

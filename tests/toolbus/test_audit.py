@@ -15,7 +15,8 @@ from toolbus.audit import AuditLog, read, verify
 async def written(path: Path, count: int) -> list[str]:
     log = AuditLog(path)
     for number in range(count):
-        log.append({"event": "test", "number": number, "text": "ü\ud800\u2028"})
+        text = ("plain", "ü\u2028", "\ud800")[number % 3]  # the last is half a character: no UTF-8
+        log.append({"event": "test", "number": number, "cost": 1e-07, "text": text, "path": path})
     await log.close()
     return path.read_text().splitlines()
 
