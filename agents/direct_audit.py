@@ -6,6 +6,9 @@ from toolbus.trace import current_trace_id
 
 if TYPE_CHECKING:
     from agents.direct_calls import DirectAsk, DirectReply
+    from agents.embedding_calls import EmbeddingAsk
+    from inference.contracts import UsageMeter
+    from signalbox.identity import Principal
 
 
 class Chain(Protocol):
@@ -22,16 +25,16 @@ class CallAudit:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
 
-    def refused(self, ask: "DirectAsk") -> None:
+    def refused(self, principal: "Principal", run_id: str, model: str) -> None:
         """A caller asked for a model that it may not use, or that is not there."""
-        self._chain.append({**_who(ask), "outcome": "denied"})
+        self._chain.append({**_who(principal, run_id, model), "outcome": "denied"})
 
     def called(self, ask: "DirectAsk", reply: "DirectReply", *, outcome: str, error: str, duration_ms: float) -> None:
         """A call is over."""
         usage, tools = reply.meter.usage, ask.body.get("tools")
         self._chain.append(
             {
-                **_who(ask),
+                **_who(ask.principal, ask.run_id, ask.model),
                 "engine": reply.engine,
                 "degraded": reply.meter.degraded,
                 "release": reply.release,
@@ -50,15 +53,33 @@ class CallAudit:
             }
         )
 
+    def embedded(
+        self, ask: "EmbeddingAsk", engine: str, meter: "UsageMeter", *, outcome: str, error: str, duration_ms: float
+    ) -> None:
+        """Texts became vectors, or did not; how many, never which."""
+        self._chain.append(
+            {
+                **_who(ask.principal, ask.run_id, ask.model),
+                "purpose": "embedding",
+                "engine": engine,
+                "texts": len(ask.texts),
+                "prompt_tokens": meter.usage.prompt_tokens,
+                "cost": meter.cost,
+                "outcome": outcome,
+                "error": error,
+                "duration_ms": round(duration_ms, 3),
+            }
+        )
 
-def _who(ask: "DirectAsk") -> dict[str, Any]:
+
+def _who(principal: "Principal", run_id: str, model: str) -> dict[str, Any]:
     return {
         "event": "model.call",
-        "run": ask.run_id,
+        "run": run_id,
         "trace": current_trace_id(),
-        "tenant": ask.principal.tenant,
-        "user": ask.principal.user,
-        "groups": sorted(ask.principal.groups),
+        "tenant": principal.tenant,
+        "user": principal.user,
+        "groups": sorted(principal.groups),
         "purpose": "direct",
-        "model": ask.model[:200],
+        "model": model[:200],
     }

@@ -82,7 +82,7 @@ class DirectCalls:
         crew = await self._crews.choose(session)
         names = crew.models.offered(ask.principal.subjects)
         if ask.model not in names:
-            self._audit.refused(ask)
+            self._audit.refused(ask.principal, ask.run_id, ask.model)
             known = ", ".join(("signalbox", *names))
             raise ModelNotFound(f"The model {ask.model!r} does not exist.", hint=f"Use one of {known}.", param="model")
         return DirectCall(ask, session, crew, self._audit, self._bounded(ask), self._settings.money)

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
 from agents.direct_calls import DirectCalls
+from agents.embedding_calls import EmbeddingCalls
 from conversations.contracts import ConversationStore
 from gateway.approvals import ApprovalsApi
 from gateway.auth import OPEN_PATHS, Authentication
@@ -26,6 +27,7 @@ from gateway.keys import ApiKeys
 from gateway.limits import RateLimit
 from gateway.metrics import Metrics
 from gateway.openai.chat import ChatApi, ChatDoor
+from gateway.openai.embeddings import EmbeddingsApi
 from gateway.runs import RunsApi
 from gateway.settings import GatewaySettings
 from gateway.turns import Turns
@@ -44,6 +46,7 @@ class GatewayServices:
 
     turns: Turns
     direct: DirectCalls
+    embeddings: EmbeddingCalls
     conversations: ConversationStore
     approvals: Approvals
     keys: ApiKeys
@@ -76,6 +79,7 @@ def build_app(
     chat = ChatApi(turns, services.direct, settings)
     for api in (
         chat,
+        EmbeddingsApi(services.embeddings, turns.calls, settings),
         ConversationsApi(services.conversations, log),
         ApprovalsApi(services.approvals),
         RunsApi(log, turns.calls, keepalive_s=settings.keepalive_s),

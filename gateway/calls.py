@@ -1,13 +1,19 @@
 """Bare model calls in progress: admitted beside runs, stopped like runs."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from starlette.types import Receive
 
 from gateway.limits import Admission
 from gateway.metrics import Metrics
+from gateway.stopping import GONE, GoneWatch, Stop
+from inference.contracts import UsageMeter
 from runs.events import TokenUsage
 from signalbox.identity import Principal
 
-Stop = Callable[[str], bool]
+T = TypeVar("T")
+StopCall = Callable[[str], bool]
 """Ends a call for a reason; False when it had ended."""
 
 
@@ -17,10 +23,10 @@ class LiveCalls:
     def __init__(self, admission: Admission, metrics: Metrics) -> None:
         self.admission = admission
         self._metrics = metrics
-        self._live: dict[str, tuple[Principal, Stop]] = {}
+        self._live: dict[str, tuple[Principal, StopCall]] = {}
 
     def admit(
-        self, principal: Principal, run_id: str, stop: Stop, *, background: bool = False
+        self, principal: Principal, run_id: str, stop: StopCall, *, background: bool = False
     ) -> Callable[[str, TokenUsage], None]:
         """Take a place; returns what gives it back and counts how the call ended.
 
@@ -36,6 +42,31 @@ class LiveCalls:
                 self._metrics.call_ended(end, usage)
 
         return ended
+
+    async def until_gone(
+        self,
+        principal: Principal,
+        run_id: str,
+        receive: Receive,
+        work: Callable[[], Awaitable[T]],
+        meter: UsageMeter,
+        *,
+        background: bool,
+    ) -> tuple[T | None, str | None]:
+        """What `work` returns, as a call in progress; nothing but the reason where it was stopped."""
+        stop = Stop()
+        ended = self.admit(principal, run_id, stop, background=background)
+        end, result = "failed", None
+        try:
+            with stop:
+                async with GoneWatch(receive, lambda: stop(GONE)):
+                    result = await work()
+                    end = "finished"
+            if end != "finished":
+                end = "cancelled"
+        finally:
+            ended(end, meter.usage)
+        return result, stop.reason if end == "cancelled" else None
 
     def cancel(self, principal: Principal, run_id: str, *, reason: str = "stopped by the user") -> bool | None:
         """Stop the owner's call; None when there is none in progress by that name."""

@@ -14,6 +14,7 @@ class GatewaySettings(BaseModel):
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Larger requests get 413.")
     max_message_chars: int = Field(default=32_000, ge=1, description="Of one message.")
     max_messages: int = Field(default=400, ge=1, description="In one chat request.")
+    max_embedding_texts: int = Field(default=512, ge=1, description="In one request for vectors.")
     max_json_depth: int = Field(default=64, ge=4)
 
     requests_per_minute: int = Field(default=240, ge=1, description="Of one principal.")

@@ -110,9 +110,9 @@ class RoutedModels:
         who = {DIRECT: (EVERYONE,), **self._settings.offered}
         return tuple(name for name, allowed in who.items() if not set(allowed).isdisjoint(subjects))
 
-    def embeddings(self, model: str) -> EmbeddingsClient:
+    def embeddings(self, model: str, *, purpose: Purpose = "batch") -> EmbeddingsClient:
         """An embedding model of the settings."""
-        return EmbeddingsClient(self._pool(model), self._telemetry)
+        return EmbeddingsClient(self._pool(model), self._telemetry, purpose=purpose)
 
     def reranker(self, model: str) -> RerankClient:
         """A reranking model of the settings."""

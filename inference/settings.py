@@ -175,6 +175,11 @@ class InferenceSettings(_Frozen):
         description="Who may ask for which bare model: name → `everyone`, `user:…`, `group:…`. "
         "Not named: `direct` is open to everyone, every other name to nobody.",
     )
+    embeddings: str = Field(
+        default=EMBEDDED,
+        description="What makes the vectors of `/v1/embeddings`: a name in `models`, or the embedder that searches "
+        "the documents.",
+    )
     fallback: FallbackSettings = FallbackSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     limits: LimitSettings = LimitSettings()
@@ -207,13 +212,15 @@ class InferenceSettings(_Frozen):
             if not backends:
                 raise ValueError(f"Model {name!r} has nowhere to run: set base_url or backends.")
         known = {*self.all_models(), EMBEDDED}
-        wanted = {*self.fallback.to}
+        wanted = {*self.fallback.to, self.embeddings}
         for purpose in self.purposes.values():
             wanted |= {purpose.model, *(purpose.fallback or ())}
         if unknown := self.offered.keys() - {*known, DIRECT}:
             raise ValueError(f"Unknown models {sorted(unknown)} in offered; known: {sorted({*known, DIRECT})}.")
         if unknown := wanted - known:
-            raise ValueError(f"Unknown models {sorted(unknown)} in purposes or fallback; known: {sorted(known)}.")
+            raise ValueError(
+                f"Unknown models {sorted(unknown)} in purposes, fallback or embeddings; known: {sorted(known)}."
+            )
         return self
 
     def all_backends(self) -> tuple[BackendSettings, ...]:

@@ -12,10 +12,12 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from agents.direct_calls import DirectCalls
+from agents.embedding_calls import EmbeddingCalls
 from gateway.background import Background, mark
 from gateway.errors import INTERNAL, fault_of
 from gateway.metrics import Metrics
-from gateway.openai.chat import ChatApi
+from gateway.openai.chat import CHAT_PATH, ChatApi
+from gateway.openai.embeddings import EMBEDDINGS_PATH, EmbeddingsApi
 from gateway.settings import GatewaySettings
 from gateway.turns import Turns
 from inference.batch.contracts import Interrupted, Load, Reply
@@ -23,13 +25,17 @@ from signalbox.errors import SignalboxError
 from signalbox.identity import Principal
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-CHAT_PATH = "/v1/chat/completions"
 _log = structlog.get_logger(__name__)
 
 
-def line_endpoints(turns: Turns, direct: DirectCalls, settings: GatewaySettings) -> dict[str, Endpoint]:
+def line_endpoints(
+    turns: Turns, direct: DirectCalls, embeddings: EmbeddingCalls, settings: GatewaySettings
+) -> dict[str, Endpoint]:
     """What lines of a batch may ask: the endpoints that answer people."""
-    return {CHAT_PATH: ChatApi(turns, direct, settings).complete}
+    return {
+        CHAT_PATH: ChatApi(turns, direct, settings).complete,
+        EMBEDDINGS_PATH: EmbeddingsApi(embeddings, turns.calls, settings).create,
+    }
 
 
 class EndpointWorker:

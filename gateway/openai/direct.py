@@ -24,7 +24,7 @@ from gateway.openai.streaming import DONE, KEEPALIVE, completion_id
 from gateway.relay import Relay
 from gateway.settings import GatewaySettings
 from gateway.sse import ByteStream
-from gateway.stopping import GONE, GoneWatch, Stop
+from gateway.stopping import GONE
 from runs.ids import new_run_id
 from signalbox.errors import SignalboxError
 from signalbox.identity import Principal
@@ -60,20 +60,10 @@ class DirectChat:
         return await self._whole(request, ask, call)
 
     async def _whole(self, request: Request, ask: DirectAsk, call: DirectCall) -> Response:
-        stop = Stop()
-        ended = self._live.admit(ask.principal, ask.run_id, stop, background=ask.priority > 0)
-        end = "failed"
-        piece = Piece()
-        try:
-            with stop:
-                async with GoneWatch(request.receive, lambda: stop(GONE)):
-                    piece = await call.complete()
-                    end = "finished"
-            if end != "finished":
-                end = "cancelled"
-        finally:
-            ended(end, call.reply.meter.usage)
-        answer = _completion(ask, call.reply, piece, stop.reason if end == "cancelled" else None)
+        piece, stopped = await self._live.until_gone(
+            ask.principal, ask.run_id, request.receive, call.complete, call.reply.meter, background=ask.priority > 0
+        )
+        answer = _completion(ask, call.reply, piece or Piece(), stopped)
         return Response(answer, media_type="application/json", headers={"x-run-id": ask.run_id})
 
     async def _stream(self, ask: DirectAsk, call: DirectCall, *, include_usage: bool) -> Response:

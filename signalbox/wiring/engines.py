@@ -7,7 +7,8 @@ from inference.embedded.engine import EmbeddedEngine
 from inference.embedded.settings import EmbeddedSettings
 from inference.purposes import Purpose
 from inference.router import RoutedModels
-from inference.settings import ModelSettings, PurposeSettings
+from inference.settings import EMBEDDED, ModelSettings, PurposeSettings
+from inference.texts import OwnVectors, ServedVectors, TextVectors
 from knowledge.contracts import Embedder
 from signalbox.settings import Settings
 
@@ -20,6 +21,12 @@ class Engines:
         self._embedder = embedder
         engine = EmbeddedEngine(embedder, settings.embedded)
         self.models = RoutedModels(settings.inference, embedded=engine.client, registry=registry)
+        served = settings.inference.embeddings
+        self.vectors: TextVectors = (
+            OwnVectors(embedder)
+            if served == EMBEDDED
+            else ServedVectors(self.models.embeddings(served, purpose="direct"))
+        )
 
     def vary(
         self,

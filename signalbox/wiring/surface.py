@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from agents.assembly import CrewBuilder
 from agents.direct_audit import CallAudit
 from agents.direct_calls import DirectCalls
+from agents.embedding_calls import EmbeddingCalls
 from agents.review.guard import GuardJudge
 from agents.stop_audit import StopAudit
 from agents.turns import Turns as TurnsOfAgents
@@ -75,17 +76,22 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
     keys = ApiKeys(base.engine, cache_s=limits.key_cache_s)
     documents = BusDocuments(base.bus)
     faces = Faces(settings, turns, conversations, base.approvals, documents, base.engine)
-    direct = DirectCalls(releases, CallAudit(base.audit), settings.agents)
+    audit = CallAudit(base.audit)
+    direct = DirectCalls(releases, audit, settings.agents)
+    embeddings = EmbeddingCalls(base.engines.vectors, audit, settings.agents)
     services = GatewayServices(
         turns=turns,
         direct=direct,
+        embeddings=embeddings,
         conversations=conversations,
         approvals=base.approvals,
         keys=keys,
         knowledge=documents,
         health=SystemHealth(base.bus, base.engines.models, settings).check,
         metrics=metrics,
-        batches=await stack.enter_async_context(batch_services(settings, base.engine, turns, direct, metrics)),
+        batches=await stack.enter_async_context(
+            batch_services(settings, base.engine, turns, direct, embeddings, metrics)
+        ),
     )
     app = build_app(services, limits, routes=faces.routes())
     await stack.enter_async_context(faces.running())

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from blockbuster import blockbuster_ctx
 from fastapi import FastAPI
@@ -21,6 +22,7 @@ from agents.contracts import TurnRequest
 from agents.crews import OneCrew
 from agents.direct_audit import CallAudit
 from agents.direct_calls import DirectCalls
+from agents.embedding_calls import EmbeddingCalls
 from agents.settings import AgentsSettings, ReviewSettings
 from conversations.contracts import ConversationStore
 from conversations.outcomes import announce_in
@@ -42,6 +44,7 @@ from inference.batch.settings import BatchSettings
 from inference.contracts import CallScope
 from inference.router import RoutedModels
 from inference.settings import InferenceSettings
+from inference.texts import OwnVectors, ServedVectors
 from runs.approvals import Approval, Approvals, Executed
 from runs.events import (
     AnswerSegment,
@@ -149,11 +152,27 @@ class Library:
         yield IngestProgress(processed=2, total=2, done=True, summary={"new": 2})
 
 
+class Letters:
+    """An embedder: how often a text holds each letter, made unit length."""
+
+    name = "letters"
+
+    def __init__(self) -> None:
+        self.wait_s = 0.0
+
+    async def embed(self, texts: Sequence[str]) -> Any:
+        await asyncio.sleep(self.wait_s)
+        counts = np.array([[text.count(letter) for letter in "abcdefgh"] for text in texts], np.float32)
+        return counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-12)
+
+
 @dataclass
 class Bare:
     """Bare models, and the audit log of their calls."""
 
     calls: DirectCalls
+    embeddings: EmbeddingCalls
+    letters: Letters
     audit: AuditLog
     audit_file: Path
     models: RoutedModels
@@ -229,7 +248,11 @@ async def bare(inference: dict[str, Any], embedded: Any, money: float | None, tm
     agents = AgentsSettings(money=money, review=ReviewSettings(canary=SecretStr("kestrel-4711-harbour")))
     crew = CrewBuilder(MemoryBus()).build(agents, models, release="r7")
     audit = AuditLog(tmp_path / "audit.jsonl")
-    yield Bare(DirectCalls(OneCrew(crew), CallAudit(audit), agents), audit, tmp_path / "audit.jsonl", models)
+    calls = DirectCalls(OneCrew(crew), CallAudit(audit), agents)
+    letters, served = Letters(), inference.get("embeddings")
+    vectors = ServedVectors(models.embeddings(served, purpose="direct")) if served else OwnVectors(letters)
+    embeddings = EmbeddingCalls(vectors, CallAudit(audit), agents)
+    yield Bare(calls, embeddings, letters, audit, tmp_path / "audit.jsonl", models)
     await models.close()
     await audit.close()
 
@@ -265,12 +288,14 @@ async def house(
 
     load = PeopleLoad(turns)
     batches = build_batches(engine, batch_settings)
-    endpoints = line_endpoints(turns, bare.calls, settings)
+    endpoints = line_endpoints(turns, bare.calls, bare.embeddings, settings)
     worker = EndpointWorker(endpoints, load, metrics, priority=batch_settings.priority)
     runner = build_runner(batches, engine, worker, load)
     await runner.start()
     face = BatchServices(batches.files, batches.store, frozenset(endpoints), runner.wake, batch_settings.max_file_bytes)
-    services = GatewayServices(turns, bare.calls, conversations, approvals, keys, Library(), healthy, metrics, face)
+    services = GatewayServices(
+        turns, bare.calls, bare.embeddings, conversations, approvals, keys, Library(), healthy, metrics, face
+    )
     app = build_app(services, settings)
     tokens = {person.user: await keys.create(person) for person in (ADA, BRUNO, ROOT)}
     yield House(app, settings, turns, agents, conversations, approvals, keys, executed, health, tokens)
