@@ -175,7 +175,7 @@ class KernelToolBus:
         )
         spec = self._offer.one(chain, tool)
         if spec is None:
-            return self._absent(chain, tool)
+            return await self._not_given(context, ("*",), tool, arguments)
         limit = timeout_s if timeout_s is not None else self._timeout(context, spec)
         return await self._run(Call(context, spec, arguments, limit, on_progress=on_progress))
 
@@ -208,15 +208,25 @@ class KernelToolBus:
             return ToolOutcome(tool, "error", fault) if fault else read_on(context, arguments, self._settings)
         spec = self._offer.one(context.chain, tool, patterns)
         if spec is None:
-            return self._absent(context.chain, tool)
+            return await self._not_given(context, patterns, tool, arguments)
         return await self._run(Call(context, spec, arguments, self._timeout(context, spec)))
 
     # -- one call
 
     async def _run(self, call: Call) -> ToolOutcome:
         fault = self._check.fault(call.tool.pin, call.tool.input_schema, call.arguments)
-        if fault:
-            return call.outcome("error", fault)
+        return call.outcome("error", fault) if fault else await self._filtered(call)
+
+    async def _not_given(
+        self, context: CallContext, patterns: Sequence[str], tool: str, arguments: dict[str, Any]
+    ) -> ToolOutcome:
+        """A tool that is not there; one that the policy forbids is refused by the policy, which goes on record."""
+        spec = self._offer.refused(context.chain, tool, patterns)
+        if spec is None or self._check.fault("any object", {}, arguments):
+            return self._absent(context.chain, tool)
+        return await self._filtered(Call(context, spec, arguments, self._timeout(context, spec), refused=True))
+
+    async def _filtered(self, call: Call) -> ToolOutcome:
         kernel = await self._built()
         emit, step = call.context.emit, call.context.step_id
         called = ToolCalled(

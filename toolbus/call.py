@@ -25,6 +25,8 @@ class Call:
     timeout_s: float
     call_id: str = field(default_factory=lambda: f"call_{token_hex(12)}")
     approval_id: str = ""
+    refused: bool = False
+    """It was not offered, for the policy forbids it: it is passed on to be decided and recorded, never to be made."""
     interrupted: bool = False
     """It was begun before, by a process that ended, and to make it again might double its effect."""
     on_progress: OnProgress | None = None

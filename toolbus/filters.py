@@ -94,7 +94,7 @@ class AuthoriseFilter:
     async def __call__(self, call: Call, proceed: Next) -> ToolOutcome:
         """Forbidden calls end here."""
         call.verdict = self._policy.decide(request_for(call.context.chain, call.tool, self._catalogue))
-        if call.verdict.effect is Effect.FORBID:
+        if call.verdict.effect is Effect.FORBID or call.refused:
             return call.outcome("denied", f"{call.tool.name!r} is not allowed: {call.verdict.reason}")
         return await proceed()
 

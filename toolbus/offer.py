@@ -40,6 +40,12 @@ class Offer:
         tool = self._allowed(chain).get(name)
         return tool if tool is not None and matches(name, patterns) and self._is_up(tool.server) else None
 
+    def refused(self, chain: Chain, name: str, patterns: Sequence[str] = ("*",)) -> ToolSpec | None:
+        """The admitted tool of that name, where it is the policy alone that keeps it from this chain."""
+        if name in self._allowed(chain) or not matches(name, patterns):
+            return None
+        return self._tools.get(name)
+
     def _allowed(self, chain: Chain) -> dict[str, ToolSpec]:
         key = (self._policy.version, chain)
         known = self._remembered.get(key)

@@ -27,7 +27,7 @@ from toolbus.sources import DeclaredTool, OnListed, SourceCall, SourceResult
 
 _log = structlog.get_logger(__name__)
 _READ_FACTOR = 4
-_MAX_SAID_CHARS = 180
+_MAX_SAID_CHARS = 140
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -206,7 +206,8 @@ def _unfinished(name: str, heard: Heard) -> str:
     match heard.state:
         case TaskState.TASK_STATE_INPUT_REQUIRED:
             asked = f"asks before it goes on: {said}" if said else "asks for more, and does not say for what."
-            return f"The agent {name!r} {asked} Its task was ended there; ask again, and say it with your question."
+            end = "Its task was ended there: ask again with what it needs, or turn to it directly."
+            return f"The agent {name!r} {asked} {end}"
         case TaskState.TASK_STATE_AUTH_REQUIRED:
             return f"The agent {name!r} asks for other credentials{words} Its task was ended there."
         case TaskState.TASK_STATE_REJECTED:

@@ -49,7 +49,10 @@ async def test_an_agent_that_is_denied_is_never_contacted(world: World, served: 
     async with partners(world, served.url, rules) as partner:
         assert await partner.offered() == []
         outcome = await partner.ask("how many")
+        (record,) = await partner.until_audited(1)
     assert outcome.status == "denied"
+    assert outcome.text.startswith("'partner__ask' is not allowed: ")
+    assert (record["tool"], record["effect"], record["outcome"]) == (ASK, "forbid", "denied")
     assert served.contacts == []
 
 

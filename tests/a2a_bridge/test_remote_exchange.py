@@ -67,7 +67,7 @@ async def test_what_it_asks_back_is_told_and_its_task_is_ended(world: World, str
         assert len(executor.cancelled) == 1
     assert outcome.status == "error"
     assert outcome.text.startswith("The agent 'partner' asks before it goes on: “Which parcel do you mean? Say it.")
-    assert outcome.text.endswith("…” Its task was ended there; ask again, and say it with your question.")
+    assert outcome.text.endswith("…” Its task was ended there: ask again with what it needs, or turn to it directly.")
     assert len(outcome.text) <= 300
 
 

@@ -68,9 +68,16 @@ async def test_a_denied_tool_is_not_offered_and_never_reaches_the_server(world: 
     async with world.open(rules=[READ_ALL, people_only, forbid]):
         assert "probe__add" not in await names(world)
         outcome = await call(world, world.context(), "probe__add", a=1, b=1)
-        assert outcome.status == "denied"
+        assert (outcome.status, outcome.text) == ("denied", "'probe__add' is not allowed: nobody adds any more")
         assert "probe__slow" in await names(world)
+        unsound = await call(world, world.context(), "probe__add", a="one")
+        assert (unsound.status, unsound.text) == (outcome.status, outcome.text)  # its schema is not told either
+        assert (await call(world, world.context(), "probe__none")).text.startswith("There is no tool 'probe__none'")
     assert world.noted() == []
+    records = [json.loads(line) for line in world.audit_path.read_text().splitlines()]
+    assert [(record["tool"], record["effect"], record["rules"], record["outcome"]) for record in records] == [
+        ("probe__add", "forbid", ["probe.no-add"], "denied")
+    ] * 2
 
 
 async def test_an_unruled_server_is_denied_until_the_operator_approves_its_tools(
