@@ -1,7 +1,6 @@
 """One model server: its connections, its key, its health, its breaker."""
 
 import asyncio
-import errno
 import math
 import time
 from collections.abc import Mapping
@@ -209,7 +208,6 @@ def describe(error: OSError) -> str:
         return str(error)
     if isinstance(error, TimeoutError):
         return "no connection in time"
-    # With several addresses asyncio makes one error of all, without a number.
-    if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error):
+    if isinstance(error, ConnectionRefusedError):
         return "connection refused"
     return (error.strerror or str(error) or type(error).__name__).lower()

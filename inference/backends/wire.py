@@ -5,6 +5,7 @@ and used again. There are no redirects, cookies, proxies or compressed bodies. W
 """
 
 import asyncio
+import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
@@ -301,15 +302,27 @@ class Wire:
         def made() -> _Connection:
             return _Connection(self, tls)
 
-        async with asyncio.timeout(self._connect_s):
-            if self._socket is not None:
+        if self._socket is not None:
+            async with asyncio.timeout(self._connect_s):
                 where = str(self._socket)
                 _, connection = await loop.create_unix_connection(made, where, ssl=context, server_hostname=name)
-            else:
-                _, connection = await loop.create_connection(
-                    made, self._host, self._port, ssl=context, server_hostname=name
-                )
-        return connection
+                return connection
+        last: OSError = WireFault("its name has no address")
+        for host in await self._addresses():  # an address that is silent takes no time from the next
+            try:
+                async with asyncio.timeout(self._connect_s):
+                    _, connection = await loop.create_connection(
+                        made, host, self._port, ssl=context, server_hostname=name
+                    )
+                    return connection
+            except OSError as error:
+                last = error
+        raise last
+
+    async def _addresses(self) -> list[str]:
+        async with asyncio.timeout(self._connect_s):
+            found = await asyncio.get_running_loop().getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in found]
 
     def _head(self, method: str, path: str, headers: Mapping[str, str], size: int) -> bytes:
         lines = [f"{method} {self._prefix}{path} HTTP/1.1", self._always]

@@ -191,6 +191,20 @@ async def test_what_nobody_asked_for_ends_the_connection_and_no_request() -> Non
             reply.release()
 
 
+async def test_a_name_with_several_addresses_is_tried_at_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with wire_to(answering(SIZED)) as known:
+        loop, port = asyncio.get_running_loop(), known._port
+
+        async def both(*_: Any, **__: Any) -> list[Any]:
+            return [(0, 0, 0, "", ("127.0.0.2", port)), (0, 0, 0, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr(loop, "getaddrinfo", both)
+        wire = Wire(f"http://model.example:{port}", unix_socket=None, connect_s=2)
+        reply = await post(wire)
+        assert await whole(reply) == b"hello"
+        await wire.close()
+
+
 async def test_closing_ends_the_request_at_the_server_and_wakes_who_reads() -> None:
     gone = asyncio.Event()
 
