@@ -10,12 +10,14 @@ import structlog
 
 from knowledge.contracts import Filters, StoredDocument
 from knowledge.embed import ServiceEmbedder, open_embedder
+from knowledge.embed.passages import PassageText
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex
 from knowledge.index.integrity import IntegrityJob, IntegrityReport
 from knowledge.index.lexical_postgres import PostgresLexicalIndex
 from knowledge.index.lexical_switch import SwitchedLexicalIndex
 from knowledge.index.rebuild import IndexBuilder
+from knowledge.judge import CrossEncoder, PassageJudge
 from knowledge.retrieve.audit import AuditEntry, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate
 from knowledge.retrieve.chain import ChainCheck
@@ -40,6 +42,13 @@ def record_url(settings: RetrievalSettings, data_dir: Path) -> str:
     return given or sqlite_url(data_dir / "knowledge" / "record.db")
 
 
+def open_judge(settings: RetrievalSettings, data_dir: Path) -> CrossEncoder | None:
+    """The local judge, unless a server judges or nobody is to; nothing is loaded before the first passage."""
+    if not settings.rerank.judged or settings.rerank.url:
+        return None
+    return CrossEncoder(data_dir / "models", threads=settings.embedding.threads)
+
+
 def _words_beside(database: Database, folder: Path, settings: RetrievalSettings) -> SwitchedLexicalIndex | None:
     """The index of words of a SQLite record; PostgreSQL has its own."""
     if database.dialect != "sqlite":
@@ -50,7 +59,13 @@ def _words_beside(database: Database, folder: Path, settings: RetrievalSettings)
 class KnowledgeService:
     """Built from settings; opens what it needs when it is first needed. Close it: the index is locked until then."""
 
-    def __init__(self, settings: RetrievalSettings, data_dir: Path, embedder: ServiceEmbedder | None = None) -> None:
+    def __init__(
+        self,
+        settings: RetrievalSettings,
+        data_dir: Path,
+        embedder: ServiceEmbedder | None = None,
+        judge: PassageJudge | None = None,
+    ) -> None:
         folder = data_dir / "knowledge"
         self._settings = settings
         self._database = Database(open_engine(record_url(settings, data_dir)))
@@ -61,10 +76,13 @@ class KnowledgeService:
         self._lexical = self._words or PostgresLexicalIndex()
         self._aliases = Aliases(settings.region or "main")
         self._remote = HttpReranker(settings.rerank) if settings.rerank.url else None
+        self._judge = judge if embedder else open_judge(settings, data_dir)
         self._audit = RetrievalAudit(self._database, keep_days=settings.audit_days)
         indexes = Indexes(self._dense, self._lexical, self._aliases)
         self._store = KnowledgeStore(self._database, indexes, self._embedder, self._cache, region=settings.region)
-        indexing = Indexing(self._dense, self._lexical, self._aliases, self._embedder, self._cache, self._remote)
+        indexing = Indexing(
+            self._dense, self._lexical, self._aliases, self._embedder, self._cache, self._remote, self._judge
+        )
         self._retriever = Retriever(self._database, indexing, settings, self._audit)
         self._reader = Reader(self._database, Groups(settings.group_parents))
         self._integrity = IntegrityJob(self._database, self._dense, self._lexical, self._aliases, self._cache)
@@ -74,10 +92,17 @@ class KnowledgeService:
 
     @classmethod
     async def open(
-        cls, settings: RetrievalSettings, data_dir: Path, embedder: ServiceEmbedder | None = None
+        cls,
+        settings: RetrievalSettings,
+        data_dir: Path,
+        embedder: ServiceEmbedder | None = None,
+        judge: PassageJudge | None = None,
     ) -> "KnowledgeService":
-        """A service that is ready; heavy parts load behind. `UserFault` when another process has the index."""
-        service = cls(settings, data_dir, embedder)
+        """A service that is ready; heavy parts load behind. `UserFault` when another process has the index.
+
+        Models that are given take the place of those that the settings name.
+        """
+        service = cls(settings, data_dir, embedder, judge)
         try:
             await service.start()
         except BaseException:
@@ -205,13 +230,19 @@ class KnowledgeService:
         if self._words is not None:
             await self._words.close()
         await self._embedder.close()
+        if self._judge is not None:
+            await self._judge.close()
         if self._remote is not None:
             await self._remote.close()
         await self._database.close()
 
+    async def _warm_judge(self) -> None:
+        if self._judge is not None:
+            await self._judge.judge("Who warms up?", [PassageText("", "", "Everybody.")])
+
     async def _keep_up(self) -> None:
         try:
-            await asyncio.gather(self._dense.open(), self._embedder.embed(["warm up"]))
+            await asyncio.gather(self._dense.open(), self._embedder.embed(["warm up"]), self._warm_judge())
             await self.check()
             for tenant in await self._builder.stale():
                 await self._builder.rebuild(tenant)

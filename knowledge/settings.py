@@ -76,9 +76,12 @@ class EmbeddingSettings(_Settings):
 
 
 class RerankSettings(_Settings):
-    """How the best candidates are ordered anew: by what they and their documents hold, then by a `/rerank` server."""
+    """How the best candidates are ordered anew: by what they and their documents hold, by a judge, by a server."""
 
     documents: int = Field(default=20, ge=0, le=200, description="Documents looked at closely; 0 switches it off.")
+    judged: int = Field(
+        default=8, ge=0, le=50, description="The best of them, which the local judge reads with the question; 0: none."
+    )
     url: str = Field(default="", description="Full address of a rerank endpoint; empty: there is none.")
     passages: int = Field(default=30, ge=1, le=200, description="The best of them, which the endpoint judges.")
     model: str = ""
@@ -118,8 +121,11 @@ class RetrievalSettings(_Settings):
     candidates: int = Field(default=100, ge=10, le=1_000, description="From each index.")
     dense_weight: float = Field(default=0.65, ge=0, le=1, description="At first look; the rest is the lexical index's.")
     per_document: int = Field(default=4, ge=1, le=100, description="Passages of one document before others get a turn.")
+    answerable_odds: float = Field(
+        default=-3.65, description="Log-odds of the judge at which `answerable` is 0.5; see docs/knowledge.md."
+    )
     answerable_fit: float = Field(
-        default=0.58, gt=0, lt=2, description="Fit at which `answerable` is 0.5; see docs/knowledge.md for its price."
+        default=0.58, gt=0, lt=2, description="The same where nothing was judged: how well the best passage fits."
     )
     group_parents: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Nested groups: members of the key are members of these as well."

@@ -27,7 +27,7 @@ from inference.embedded import EmbeddedEngine, EmbeddedSettings
 from inference.embedded.compose.certainty import LINE, WEIGHTS, Signs
 from inference.embedded.compose.evidence import gather
 
-SHARES = (1.0, 0.5, 0.5, 0.5)
+SHARES = (1.0, 0.5, 0.5, 0.5, 1.5)
 _DECLINES = (0.05, 0.08, 0.1, 0.15, 0.2)
 Table = NDArray[np.float64]
 
@@ -42,7 +42,7 @@ async def signs_for(engine: EmbeddedEngine, searches: Searches, case: Item, *, r
     results = searches.results(case["question"], without=files_of(case) if removed else ())
     evidence = gather(results, max_chars=engine.settings.max_evidence_chars)
     answer = await engine.passages.answer(case["question"], evidence)
-    return np.array([astuple(signs) for signs in answer.signs]).reshape(-1, len(SHARES))
+    return np.array([[value or 0.0 for value in astuple(signs)] for signs in answer.signs]).reshape(-1, len(SHARES))
 
 
 def surest(parts: list[Table], weights: Table) -> Table:

@@ -1,9 +1,12 @@
-"""BERT sentence encoder as an ONNX graph: tokens → layers → mean of the tokens → unit vector, weights in int8.
+"""BERT encoders as ONNX graphs, weights in int8.
 
-Outputs: `embedding`, one unit vector a text, and `tokens`, the last layer, from which sentences are pooled.
+A sentence encoder: tokens → layers → mean of the tokens → unit vector. Outputs: `embedding`, one unit vector a text,
+and `tokens`, the last layer, from which sentences are pooled. A cross-encoder: question and passage in one text →
+layers → `answers`, the log-odds that the passage answers, read off the first token.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +18,24 @@ from knowledge.embed._weights import Floats, quantise, read_safetensors
 _MICROSOFT = "com.microsoft"  # onnxruntime's own operators: fused attention, dynamic int8 product
 _OPSET = 18
 
+Outputs = Mapping[str, tuple[str, list[int | str]]]
+"""What callers ask for: the name inside the graph and the shape."""
 
-def build_onnx(model_dir: Path) -> bytes:
+
+def build_sentence_encoder(model_dir: Path) -> bytes:
     """The model of a sentence-transformers BERT folder (`config.json`, `model.safetensors`) as an ONNX file."""
-    config = json.loads((model_dir / "config.json").read_text())
-    return _Encoder(config, read_safetensors(model_dir / "model.safetensors")).build()
+    encoder = _Encoder(_config(model_dir), read_safetensors(model_dir / "model.safetensors"))
+    return encoder.build("sentence-encoder", encoder.mean_of_tokens)
+
+
+def build_cross_encoder(model_dir: Path, weights: Mapping[str, Floats]) -> bytes:
+    """The same layers with these weights, and the head `answers` in place of the mean."""
+    encoder = _Encoder(_config(model_dir), weights)
+    return encoder.build("cross-encoder", encoder.log_odds)
+
+
+def _config(model_dir: Path) -> dict[str, int | float | str]:
+    return json.loads((model_dir / "config.json").read_text())
 
 
 class _Graph:
@@ -43,18 +59,17 @@ class _Graph:
         self.nodes.append(pb.node(kind, inputs, names, domain, attributes))
         return names
 
-    def finish(self, result: str, hidden: str, width: int) -> bytes:
-        self.nodes.append(pb.node("Identity", [result], ["embedding"], "", {}))
-        self.nodes.append(pb.node("Identity", [hidden], ["tokens"], "", {}))
-        inputs = [pb.value_info(name, pb.INT64, ["batch", "length"]) for name in ("input_ids", "attention_mask")]
+    def finish(self, name: str, outputs: Outputs) -> bytes:
+        """The file; `outputs` are what callers ask for, each with the inner name and the shape."""
+        self.nodes += [pb.node("Identity", [inner], [outer], "", {}) for outer, (inner, _) in outputs.items()]
+        inputs = [pb.value_info(given, pb.INT64, ["batch", "length"]) for given in ("input_ids", "attention_mask")]
         graph = b"".join(
             [
                 *(pb.message(1, node) for node in self.nodes),
-                pb.message(2, "sentence-encoder"),
+                pb.message(2, name),
                 *(pb.message(5, constant) for constant in self.constants),
                 *(pb.message(11, value) for value in inputs),
-                pb.message(12, pb.value_info("embedding", pb.FLOAT, ["batch", width])),
-                pb.message(12, pb.value_info("tokens", pb.FLOAT, ["batch", "length", width])),
+                *(pb.message(12, pb.value_info(outer, pb.FLOAT, shape)) for outer, (_, shape) in outputs.items()),
             ]
         )
         opsets = pb.message(8, pb.message(1, "") + pb.varint(2, _OPSET))
@@ -67,7 +82,7 @@ class _Graph:
 
 
 class _Encoder:
-    def __init__(self, config: dict[str, int | float | str], weights: dict[str, Floats]) -> None:
+    def __init__(self, config: Mapping[str, int | float | str], weights: Mapping[str, Floats]) -> None:
         self._width = int(config["hidden_size"])
         self._heads = int(config["num_attention_heads"])
         self._layers = int(config["num_hidden_layers"])
@@ -75,13 +90,32 @@ class _Encoder:
         self._weights = weights
         self._graph = _Graph()
 
-    def build(self) -> bytes:
-        graph = self._graph
+    def build(self, name: str, head: Callable[[str], Outputs]) -> bytes:
+        """The file; `head` makes the outputs of the last layer."""
         hidden = self._embeddings()
-        mask = graph.op("Cast", "attention_mask", to=pb.INT32)
+        mask = self._graph.op("Cast", "attention_mask", to=pb.INT32)
         for index in range(self._layers):
             hidden = self._layer(hidden, mask, f"encoder.layer.{index}.")
-        return graph.finish(self._pool(hidden), hidden, self._width)
+        return self._graph.finish(name, head(hidden))
+
+    def mean_of_tokens(self, hidden: str) -> Outputs:
+        """A unit vector a text, and the tokens."""
+        graph = self._graph
+        one, two = (graph.constant(np.array([n], np.int64)) for n in (1, 2))
+        mask = graph.op("Unsqueeze", graph.op("Cast", "attention_mask", to=pb.FLOAT), two)
+        total = graph.op("ReduceSum", graph.op("Mul", hidden, mask), one, keepdims=0)
+        mean = graph.op("Div", total, graph.op("ReduceSum", mask, one, keepdims=0))
+        length = graph.op("ReduceL2", mean, one, keepdims=1)
+        unit = graph.op("Div", mean, graph.op("Max", length, graph.constant(np.array(1e-12, np.float32))))
+        return {"embedding": (unit, ["batch", self._width]), "tokens": (hidden, ["batch", "length", self._width])}
+
+    def log_odds(self, hidden: str) -> Outputs:
+        """One number a text."""
+        graph = self._graph
+        first = graph.op("Gather", hidden, graph.constant(np.array(0, np.int64)), axis=1)
+        weight, bias = (graph.constant(self._weights[f"answers.{part}"]) for part in ("weight", "bias"))
+        number = graph.op("Gemm", first, weight, bias, transB=1)
+        return {"answers": (graph.op("Squeeze", number, graph.constant(np.array([1], np.int64))), ["batch"])}
 
     def _embeddings(self) -> str:
         graph, weights = self._graph, self._weights
@@ -110,15 +144,6 @@ class _Encoder:
         wide = graph.op("Gelu", self._linear(hidden, prefix + "intermediate.dense"), domain=_MICROSOFT)
         narrow = self._linear(wide, prefix + "output.dense")
         return self._norm(graph.op("Add", narrow, hidden), prefix + "output.LayerNorm")
-
-    def _pool(self, hidden: str) -> str:
-        graph = self._graph
-        one, two = (graph.constant(np.array([n], np.int64)) for n in (1, 2))
-        mask = graph.op("Unsqueeze", graph.op("Cast", "attention_mask", to=pb.FLOAT), two)
-        total = graph.op("ReduceSum", graph.op("Mul", hidden, mask), one, keepdims=0)
-        mean = graph.op("Div", total, graph.op("ReduceSum", mask, one, keepdims=0))
-        length = graph.op("ReduceL2", mean, one, keepdims=1)
-        return graph.op("Div", mean, graph.op("Max", length, graph.constant(np.array(1e-12, np.float32))))
 
     def _linear(self, hidden: str, name: str) -> str:
         return self._product(hidden, self._weights[name + ".weight"].T, self._weights[name + ".bias"])

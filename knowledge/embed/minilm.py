@@ -17,8 +17,6 @@ from knowledge.embed.passages import PassageText, PassageVectors, pack
 from signalbox.errors import BudgetSpent
 
 _INTERACTIVE_TEXTS = 4
-_SENTENCES = 6
-"""Sentences of a batch: they differ in length, and what is padded costs as much as what is read."""
 
 
 class MiniLMEmbedder:
@@ -93,13 +91,11 @@ class MiniLMEmbedder:
         loop = asyncio.get_running_loop()
         if len(texts) <= _INTERACTIVE_TEXTS:
             return await loop.run_in_executor(self._quick, self._encode, texts)
-        # Equal lengths share a batch, so that little is padded; a batch a call, so that a cancelled caller stops soon.
-        order = sorted(range(len(texts)), key=lambda index: -len(texts[index]))
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
-        for start in range(0, len(order), _SENTENCES):
-            picked = order[start : start + _SENTENCES]
-            work = partial(self._encode, [texts[index] for index in picked])
-            vectors[picked] = await loop.run_in_executor(self._bulk, work)
+        for start in range(0, len(texts), _INTERACTIVE_TEXTS):  # a few a call, so that a cancelled caller stops soon
+            part = texts[start : start + _INTERACTIVE_TEXTS]
+            work = partial(self._encode, part)
+            vectors[start : start + len(part)] = await loop.run_in_executor(self._bulk, work)
         return vectors
 
     def _encode(self, texts: list[str]) -> Floats:
@@ -137,9 +133,9 @@ class _Runtime:
         self._session: Any = onnxruntime.InferenceSession(str(model.onnx), options, providers=["CPUExecutionProvider"])
 
     def encode(self, texts: list[str]) -> Floats:
-        """Unit vectors."""
+        """Unit vectors. One by one: a batch shares a scale of int8, so a vector would depend on its neighbours."""
         encodings = [self._tokenizer.encode(text) for text in texts]
-        return self._session.run(["embedding"], _inputs(encodings))[0]
+        return np.concatenate([self._session.run(["embedding"], _inputs([encoding]))[0] for encoding in encodings])
 
     def known(self, words: list[str]) -> set[str]:
         """Those that the tokeniser does not cut."""

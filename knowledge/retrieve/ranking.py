@@ -4,6 +4,7 @@ The weights were chosen on the validation questions and on half of the sets in e
 as they are, not stretched to the spread of one question: stretching lets the side decide that has the least to say.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -16,6 +17,7 @@ _DOCUMENT_FIT = 0.9  # of the mean of its best passages
 _DOCUMENT_MEANING = 1.4  # of the cosine with all that it is about
 _WORDS = 0.35  # of the lexical score as a share of the question's best
 _BEST = 3
+_JUDGED = 0.1  # of the probability that a passage answers, beside a score of 0..1
 _LOOKED_AT = 0.8  # of the scale: what was looked at closely stands above the rest
 
 
@@ -44,6 +46,19 @@ def by_evidence(
         + (_WORDS * max(0.0, lexical.get(name, 0.0)) / top if top > 0 else 0.0)
         for name, fit in fits.items()
     }
+
+
+def with_judgement(scores: Mapping[str, float], judged: Mapping[str, float]) -> dict[str, float]:
+    """Scores of 0..1 with what a judge says of the best ones, its log-odds; 0..1 again."""
+    return {
+        name: (score + (_JUDGED * probability(judged[name]) if name in judged else 0.0)) / (1 + _JUDGED)
+        for name, score in scores.items()
+    }
+
+
+def probability(log_odds: float) -> float:
+    """Log-odds as 0..1."""
+    return 1 / (1 + math.exp(-log_odds))
 
 
 def above(better: Mapping[str, float], scores: Mapping[str, float]) -> dict[str, float]:

@@ -16,12 +16,13 @@ from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex
 from knowledge.index.lexical import LexicalIndex, LexicalScope
 from knowledge.index.words import content_stems
+from knowledge.judge import PassageJudge
 from knowledge.retrieve.answerable import Passage, Question, answerable_at
 from knowledge.retrieve.audit import Retrieval, RetrievalAudit
 from knowledge.retrieve.candidates import Candidate, checked, documents_within
 from knowledge.retrieve.fusion import best_of, fused, spread, varied
 from knowledge.retrieve.language import language_of
-from knowledge.retrieve.ranking import above, by_evidence, first_documents
+from knowledge.retrieve.ranking import above, by_evidence, first_documents, probability, with_judgement
 from knowledge.retrieve.rerank import RemoteReranker
 from knowledge.retrieve.spelling import corrected
 from knowledge.settings import RetrievalSettings
@@ -32,7 +33,7 @@ from signalbox.errors import BudgetSpent, UpstreamDown
 from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
-_JUDGED = 5  # passages that decide whether the corpus holds an answer
+_FITTED = 5  # passages that decide whether the corpus holds an answer, where none was judged
 _PAGE, _DOCUMENTS = 8, 5  # among so many first passages so many documents have a say, where so many fit at all
 
 
@@ -67,6 +68,7 @@ class Indexing:
     embedder: Embedder
     cache: VectorCache
     remote: RemoteReranker | None = None
+    judge: PassageJudge | None = None
 
 
 @dataclass
@@ -78,6 +80,7 @@ class _Run:
     dense: dict[str, float] = field(default_factory=dict)
     lexical: dict[str, float] = field(default_factory=dict)
     scores: dict[str, float] = field(default_factory=dict)
+    judged: dict[str, float] = field(default_factory=dict)
     question: Question | None = None
 
 
@@ -117,14 +120,20 @@ class Retriever:
             await self._rank(run, passages)
         scores = best_of([run.scores for run in runs])
         ordered = self._ordered(list(seen.values()), scores)
-        judged = [passages[item.chunk.chunk_id] for item in ordered[:_JUDGED]]
-        fits = [passage.answer_fit(run.question) for run in runs if run.question for passage in judged]
-        answerable = answerable_at(max(fits), self._settings.answerable_fit) if fits else 0.0
+        answerable = self._answerable(runs, [passages[item.chunk.chunk_id] for item in ordered[:_FITTED]])
         page = ordered[search.offset : search.offset + search.limit]
         hits = [_hit(item, scores, runs) for item in page]
         found = Found(hits, answerable, len(ordered) > search.offset + search.limit)
         await self._note(search, subjects, alias, started, found, scores, sorted(names - seen.keys()))
         return found
+
+    def _answerable(self, runs: Sequence[_Run], first: Sequence[Passage]) -> float:
+        """By what was read where anything was, else by how well the first passages fit."""
+        odds = [each for run in runs for each in run.judged.values()]
+        if odds:
+            return round(probability(max(odds) - self._settings.answerable_odds), 4)
+        fits = [passage.answer_fit(run.question) for run in runs if run.question for passage in first]
+        return answerable_at(max(fits), self._settings.answerable_fit) if fits else 0.0
 
     def _ordered(self, candidates: list[Candidate], scores: Mapping[str, float]) -> list[Candidate]:
         best = sorted(candidates, key=lambda item: (-scores[item.chunk.chunk_id], item.chunk.chunk_id))
@@ -186,7 +195,22 @@ class Retriever:
         within = set(documents)
         looked_at = {name: seen[name] for name in run.scores if seen[name].document_id in within}
         run.scores = above(by_evidence(run.question, looked_at, lexical, meanings), run.scores)
+        await self._read(run, seen)
         run.scores = await self._by_server(run, seen)
+
+    async def _read(self, run: _Run, seen: Mapping[str, Passage]) -> None:
+        """The first ones read together with the question, where someone here can; a busy judge is gone without."""
+        judge, limit = self._indexing.judge, self._settings.rerank.judged
+        if judge is None or not limit or language_of(run.text) not in {*judge.languages, "und"}:
+            return
+        names = sorted(run.scores, key=lambda name: (-run.scores[name], name))[:limit]
+        try:
+            found = await judge.judge(run.text, [seen[name].candidate.passage for name in names])
+        except BudgetSpent as error:
+            _log.warning("knowledge_judge_busy", error=str(error))
+            return
+        run.judged = dict(zip(names, found, strict=True))
+        run.scores = with_judgement(run.scores, run.judged)
 
     async def _by_server(self, run: _Run, seen: Mapping[str, Passage]) -> dict[str, float]:
         """The scores with the first ones as the rerank server sees them, where there is one that answers."""
@@ -240,6 +264,9 @@ def _hit(item: Candidate, scores: Mapping[str, float], runs: Sequence[_Run]) -> 
         "dense": max((run.dense[name] for run in runs if name in run.dense), default=0.0),
         "lexical": max((run.lexical[name] for run in runs if name in run.lexical), default=0.0),
     }
+    judged = [run.judged[name] for run in runs if name in run.judged]
+    if judged:
+        signals["answers"] = probability(max(judged))
     return Hit(
         chunk=item.chunk, document=item.document, score=round(min(1.0, max(0.0, scores[name])), 4), signals=signals
     )

@@ -31,6 +31,9 @@ class Evidence(_Model):
     modified: str | None = Field(default=None, description="Date of the document.")
     score: float = Field(default=0.0, ge=0, le=1)
     likeness: float | None = Field(default=None, description="How near question and passage are in meaning (cosine).")
+    answers: float | None = Field(
+        default=None, ge=0, le=1, description="How likely the passage answers the question; null: it was not judged."
+    )
 
 
 class SearchFilters(_Model):
@@ -141,7 +144,10 @@ class Health(_Model):
 def evidence_of_hits(hits: Iterable[Hit]) -> list[Evidence]:
     """Search hits as evidence."""
     return [
-        _evidence(hit.chunk, hit.document, hit.score).model_copy(update={"likeness": _likeness(hit)}) for hit in hits
+        _evidence(hit.chunk, hit.document, hit.score).model_copy(
+            update={"likeness": _signal(hit, "dense"), "answers": _signal(hit, "answers")}
+        )
+        for hit in hits
     ]
 
 
@@ -180,9 +186,9 @@ def modified_of(document: StoredDocument) -> str | None:
     return document.modified.date().isoformat() if document.modified else None
 
 
-def _likeness(hit: Hit) -> float | None:
-    dense = hit.signals.get("dense", 0.0)
-    return round(dense, 4) if dense else None
+def _signal(hit: Hit, name: str) -> float | None:
+    value = hit.signals.get(name, 0.0)
+    return round(value, 4) if value else None
 
 
 def _evidence(chunk: Chunk, document: StoredDocument, score: float) -> Evidence:

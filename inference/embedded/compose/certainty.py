@@ -1,4 +1,4 @@
-"""How likely the evidence holds an answer: four signs that can be read, each weighed by how much it varies.
+"""How likely the evidence holds an answer: signs that can be read, each weighed by how much it varies.
 
 `python -m evals.embedded.calibrate` makes the weights and the line, and says what they are worth (evals/README.md).
 """
@@ -21,8 +21,11 @@ _FIELD = 5
 _NO_VALUE = -0.75
 """A value of the kind that is asked for may be written in a way that is not known here."""
 
-WEIGHTS = (10.7, 2.9, 2.9, 6.0)
-LINE = 5.8
+WEIGHTS = (10.7, 2.9, 2.9, 6.0, 0.75)
+LINE = 4.33
+UNJUDGED_LINE = 5.8
+"""Where the search did not judge: the first four signs alone."""
+_SUREST = 0.997
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Signs:
     value: float
     """0 when the best unit holds the kind of value that is asked for, or none is asked for; else minus how far the best
     one that does is behind it, `_NO_VALUE` at most."""
+    judged: float | None = None
+    """The log-odds that the surest passage answers, where the search has judged."""
 
 
 def signs_of(
@@ -56,6 +61,7 @@ def signs_of(
         covered=lexical.covered,
         ahead=best - float(fits[1 : 1 + _FIELD].mean()) if len(fits) > 1 else 0.0,
         value=max(max(holding, default=0.0) - best, _NO_VALUE),
+        judged=_log_odds(passages),
     )
 
 
@@ -64,7 +70,16 @@ def _likeness_of_units(lexical: Lexical, scores: Scores, listed: Sequence[int]) 
     return float(max(meaning, _WORDS_ALONE * lexical.covered))
 
 
+def _log_odds(passages: Sequence[Passage]) -> float | None:
+    surest = max((passage.answers for passage in passages if passage.answers is not None), default=None)
+    if surest is None:
+        return None
+    bounded = min(max(surest, 1 - _SUREST), _SUREST)
+    return math.log(bounded / (1 - bounded))
+
+
 def certainty(signs: Signs) -> float:
     """0..1; 0.5 at the line."""
-    total = sum(weight * value for weight, value in zip(WEIGHTS, astuple(signs), strict=True))
-    return 1 / (1 + math.exp(LINE - total))
+    values = [value for value in astuple(signs) if value is not None]
+    total = sum(weight * value for weight, value in zip(WEIGHTS, values, strict=False))
+    return 1 / (1 + math.exp((LINE if signs.judged is not None else UNJUDGED_LINE) - total))

@@ -9,7 +9,7 @@ from inference.embedded.prompt_reader import ToolResult, reference_of
 
 @dataclass(frozen=True)
 class Passage:
-    """One citable passage."""
+    """One citable passage; `likeness` and `answers` are what the search says of it and the question, where it does."""
 
     ref: str
     text: str
@@ -19,6 +19,7 @@ class Passage:
     modified: str = ""
     score: float = 0.0
     likeness: float | None = None
+    answers: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,6 @@ def _as_item(result: ToolResult) -> Mapping[str, Any]:
 def _passage(item: Mapping[str, Any]) -> Passage:
     text = str(item["text"])
     heading = item.get("heading") or ""
-    score, likeness = item.get("score"), item.get("likeness")
     return Passage(
         ref=str(item.get("ref") or str(item.get("chunk_id", ""))[:8] or reference_of(text)),
         text=text,
@@ -62,6 +62,12 @@ def _passage(item: Mapping[str, Any]) -> Passage:
         heading=" › ".join(map(str, heading)) if isinstance(heading, list) else str(heading),
         document=str(item.get("document") or ""),
         modified=str(item.get("modified") or "")[:10],
-        score=float(score) if isinstance(score, int | float) else 0.0,
-        likeness=float(likeness) if isinstance(likeness, int | float) else None,
+        score=_number(item, "score") or 0.0,
+        likeness=_number(item, "likeness"),
+        answers=_number(item, "answers"),
     )
+
+
+def _number(item: Mapping[str, Any], name: str) -> float | None:
+    value = item.get(name)
+    return float(value) if isinstance(value, int | float) else None

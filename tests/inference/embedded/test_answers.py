@@ -76,6 +76,14 @@ async def test_a_passage_that_is_far_in_meaning_is_no_answer_however_many_words_
     assert (near.startswith("NO_ANSWER"), far.startswith("NO_ANSWER")) == (False, True)
 
 
+async def test_a_passage_that_was_judged_not_to_answer_is_no_answer_however_near_it_is(client: EmbeddedClient) -> None:
+    text = "Visitors park in yard B."
+    said = [
+        await answer(client, "Where do visitors park?", evidence(text, likeness=0.5, answers=p)) for p in (0.9, 0.001)
+    ]
+    assert [each.startswith("NO_ANSWER") for each in said] == [False, True]
+
+
 async def test_the_line_is_a_setting_of_the_corpus(scope: CallScope) -> None:
     client = EmbeddedEngine(HashingEmbedder(), EmbeddedSettings(decline_below=1.0)).client(scope)
     assert (await answer(client, "Where do visitors park?", evidence("Visitors park in B."))).startswith("NO_ANSWER")
