@@ -67,15 +67,7 @@ def build_app(
     turns, log = services.turns, services.turns.log
     metrics = services.metrics
     traced = not spans_are_left_out()
-    app = FastAPI(
-        title="Signalbox",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        openapi_url=None,
-        telemetry={"tracing": traced},
-    )
-    app.router.redirect_slashes = False
+    app = _empty_app(lifespan, traced=traced)
     chat = ChatApi(turns, services.direct, settings)
     for api in (
         chat,
@@ -108,4 +100,17 @@ def build_app(
     app.add_middleware(Edge, max_body_bytes=settings.max_body_bytes, metrics=metrics, larger=larger)
     if not traced:
         app.add_middleware(CallersTrace)
+    return app
+
+
+def _empty_app(lifespan: Lifespan | None, *, traced: bool) -> FastAPI:
+    app = FastAPI(
+        title="Signalbox",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        telemetry={"tracing": traced},
+    )
+    app.router.redirect_slashes = False
     return app

@@ -10,6 +10,7 @@ import structlog
 
 from knowledge.contracts import Filters, StoredDocument
 from knowledge.embed import ServiceEmbedder, open_embedder
+from knowledge.embed.model import package_folder
 from knowledge.embed.passages import PassageText
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex
@@ -30,7 +31,7 @@ from knowledge.store.access import Groups
 from knowledge.store.database import Database
 from knowledge.store.vectors import VectorCache
 from signalbox.database import open_engine, sqlite_url
-from signalbox.errors import SignalboxError
+from signalbox.errors import SignalboxError, ToolFault
 from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
@@ -43,8 +44,16 @@ def record_url(settings: RetrievalSettings, data_dir: Path) -> str:
 
 
 def open_judge(settings: RetrievalSettings, data_dir: Path) -> CrossEncoder | None:
-    """The local judge, unless a server judges or nobody is to; nothing is loaded before the first passage."""
+    """The local judge, unless a server judges, nobody is to, or its model is not installed, as beside another embedder.
+
+    Nothing is loaded before the first passage.
+    """
     if not settings.rerank.judged or settings.rerank.url:
+        return None
+    try:
+        package_folder()
+    except ToolFault as fault:
+        _log.info("knowledge_judge_left_out", reason=str(fault), hint=fault.hint)
         return None
     return CrossEncoder(data_dir / "models", threads=settings.embedding.threads)
 
@@ -76,7 +85,7 @@ class KnowledgeService:
         self._lexical = self._words or PostgresLexicalIndex()
         self._aliases = Aliases(settings.region or "main")
         self._remote = HttpReranker(settings.rerank) if settings.rerank.url else None
-        self._judge = judge if embedder else open_judge(settings, data_dir)
+        self._judge = judge or (None if embedder else open_judge(settings, data_dir))
         self._audit = RetrievalAudit(self._database, keep_days=settings.audit_days)
         indexes = Indexes(self._dense, self._lexical, self._aliases)
         self._store = KnowledgeStore(self._database, indexes, self._embedder, self._cache, region=settings.region)

@@ -9,7 +9,7 @@ import pytest
 
 from knowledge.embed.passages import PassageText
 from knowledge.judge import CrossEncoder
-from knowledge.service import KnowledgeService
+from knowledge.service import KnowledgeService, open_judge
 from knowledge.settings import RerankSettings, RetrievalSettings
 from signalbox.errors import BudgetSpent
 from tests.knowledge.retrieval.helpers import ADA, WordEmbedder, make_document
@@ -119,3 +119,15 @@ async def test_a_busy_judge_and_a_language_that_it_does_not_read_are_gone_withou
     async with serving(tmp_path / "german", judge) as service:
         await service.search(ADA, ["Wo kann ich mein Auto in der Nähe der Halle abstellen, und was kostet das?"])
     assert judge.asked == []
+
+
+async def test_there_is_no_judge_where_a_server_judges_or_nobody_is_to_or_its_model_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = open_judge(RetrievalSettings(), tmp_path)
+    assert isinstance(local, CrossEncoder)
+    await local.close()
+    assert open_judge(RetrievalSettings(rerank=RerankSettings(judged=0)), tmp_path) is None
+    assert open_judge(RetrievalSettings(rerank=RerankSettings(url="http://127.0.0.1:1/rerank")), tmp_path) is None
+    monkeypatch.setattr("knowledge.embed.model.PACKAGE", "not_installed_here")
+    assert open_judge(RetrievalSettings(), tmp_path) is None

@@ -161,6 +161,7 @@ async def test_marks_and_operators_in_a_question_are_only_words(filled: Knowledg
         "🚲",
     ):
         await filled.search(ADA, [query])
+    assert (await filled.search(ADA, ["leave"])).hits
 
 
 def test_fusion_stands_on_one_leg_where_the_other_is_missing() -> None:
