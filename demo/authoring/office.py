@@ -8,6 +8,7 @@ from openpyxl import Workbook
 from pptx import Presentation
 
 Row = list[str | int | float]
+Slide = tuple[str, list[str]]
 
 
 def _docx(path: Path, title: str, author: str, written: datetime, parts: list[tuple[str, str | list[str]]]) -> None:
@@ -39,7 +40,7 @@ def _xlsx(path: Path, title: str, author: str, written: datetime, sheets: dict[s
     book.save(str(path))
 
 
-def _pptx(path: Path, title: str, author: str, written: datetime, slides: list[tuple[str, list[str]]]) -> None:
+def _pptx(path: Path, title: str, author: str, written: datetime, slides: list[Slide]) -> None:
     deck = Presentation()
     deck.core_properties.title = title
     deck.core_properties.author = author
@@ -188,54 +189,14 @@ def decks(folder: Path) -> None:
         "Town hall October 2026",
         "Saskia De Wilde",
         datetime(2026, 10, 15),
-        [
-            (
-                "Where we stand",
-                ["Third quarter: order intake 8 % above last year", "Heron is back at plan after the paint line stop"],
-            ),
-            (
-                "What hurts",
-                [
-                    "Late batteries from Nordcell slow the Pelican in Porto",
-                    "Dockside was down in Leeds on 14 September for over 6 hours",
-                ],
-            ),
-            (
-                "What is next",
-                [
-                    "Albatross 300 goes to PostNova: 60 more quads in the first quarter of 2027",
-                    "The canteen in Porto opens on 1 December",
-                    "Christmas parties: Ghent 11 December, Porto 12 December, Leeds 18 December",
-                ],
-            ),
-        ],
+        _TOWN_HALL,
     )
     _pptx(
         folder / "operations" / "suppliers" / "supplier-review-q3.pptx",
         "Supplier review, third quarter 2026",
         "Joris Maes",
         datetime(2026, 10, 9),
-        [
-            (
-                "On time",
-                ["Vlaams Aluminium and Quimera: above 95 %", "Nordcell: falls since September, the worst of all nine"],
-            ),
-            (
-                "Quality",
-                [
-                    "Ostrava Forge: two batches of forks sent back for porous welds",
-                    "Kuroda: no complaint for 18 months",
-                ],
-            ),
-            (
-                "Decisions",
-                [
-                    "Nordcell: weekly call, penalty claimed for each late delivery",
-                    "Vlaams Aluminium: renew the contract that ends on 31 December 2026 (owner: Matteo Ricci)",
-                    "Penistone Textiles: smaller lots, every two weeks",
-                ],
-            ),
-        ],
+        _SUPPLIER_REVIEW,
     )
 
 
@@ -298,4 +259,46 @@ _CAPITAL: list[Row] = [
     ["Loom upgrade", 470, "Tom Akkerman"],
     ["Second source for packs", 180, "Joris Maes"],
     ["Service vans Leeds", 500, "Daniel Hughes"],
+]
+_TOWN_HALL: list[Slide] = [
+    (
+        "Where we stand",
+        ["Third quarter: order intake 8 % above last year", "Heron is back at plan after the paint line stop"],
+    ),
+    (
+        "What hurts",
+        [
+            "Late batteries from Nordcell slow the Pelican in Porto",
+            "Dockside was down in Leeds on 14 September for over 6 hours",
+        ],
+    ),
+    (
+        "What is next",
+        [
+            "Albatross 300 goes to PostNova: 60 more quads in the first quarter of 2027",
+            "The canteen in Porto opens on 1 December",
+            "Christmas parties: Ghent 11 December, Porto 12 December, Leeds 18 December",
+        ],
+    ),
+]
+_SUPPLIER_REVIEW: list[Slide] = [
+    (
+        "On time",
+        ["Vlaams Aluminium and Quimera: above 95 %", "Nordcell: falls since September, the worst of all nine"],
+    ),
+    (
+        "Quality",
+        [
+            "Ostrava Forge: two batches of forks sent back for porous welds",
+            "Kuroda: no complaint for 18 months",
+        ],
+    ),
+    (
+        "Decisions",
+        [
+            "Nordcell: weekly call, penalty claimed for each late delivery",
+            "Vlaams Aluminium: renew the contract that ends on 31 December 2026 (owner: Matteo Ricci)",
+            "Penistone Textiles: smaller lots, every two weeks",
+        ],
+    ),
 ]

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import openai
 import pytest
 from blockbuster import blockbuster_ctx
 from fastapi import FastAPI
@@ -64,6 +65,7 @@ from runs.settings import RunsSettings
 from signalbox.errors import NotFound, SignalboxError, ToolFault
 from signalbox.identity import Principal
 from tests.agents.memory import MemoryBus
+from tests.inference.peer import Peer
 from tests.inference.scripted import ScriptedClient
 from tests.runs.database import fresh_engine
 from toolbus.audit import AuditLog, read, verify
@@ -224,6 +226,13 @@ def _says_hello(scope: CallScope) -> Any:
 
 
 @pytest.fixture
+async def peer() -> AsyncIterator[Peer]:
+    """A scripted model server."""
+    async with Peer() as server:
+        yield server
+
+
+@pytest.fixture
 def inference() -> dict[str, Any]:
     """The settings of the models behind `direct`; without any, an engine of this process answers."""
     return {}
@@ -338,3 +347,10 @@ async def served(house: House) -> AsyncIterator[GatewayServer]:
 async def url(house: House) -> AsyncIterator[str]:
     async with served(house) as server:
         yield f"http://127.0.0.1:{server.port}"
+
+
+@pytest.fixture
+async def sdk(url: str, house: House) -> AsyncIterator[openai.AsyncOpenAI]:
+    """Ada's client of OpenAI's making, over a real connection."""
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=house.tokens["ada"], max_retries=0) as client:
+        yield client

@@ -18,12 +18,6 @@ CHAT = "/v1/chat/completions"
 
 
 @pytest.fixture
-async def sdk(url: str, house: House) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=house.tokens["ada"], max_retries=0) as client:
-        yield client
-
-
-@pytest.fixture
 async def other(url: str, house: House) -> AsyncIterator[openai.AsyncOpenAI]:
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=house.tokens["bruno"], max_retries=0) as client:
         yield client

@@ -1,7 +1,6 @@
 """`direct` where there is no model server: what the embedded engine does with tools, schemas and questions."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
@@ -9,7 +8,6 @@ import pytest
 
 from inference.embedded.engine import EmbeddedEngine
 from inference.embedded.settings import EmbeddedSettings
-from tests.gateway.conftest import House
 from tests.inference.embedded.conftest import HashingEmbedder
 
 WEATHER: Any = {
@@ -29,12 +27,6 @@ WEATHER: Any = {
 @pytest.fixture
 def embedded() -> Any:
     return EmbeddedEngine(HashingEmbedder(), EmbeddedSettings()).client
-
-
-@pytest.fixture
-async def sdk(url: str, house: House) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=house.tokens["ada"], max_retries=0) as client:
-        yield client
 
 
 def asked(text: str) -> Any:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -15,12 +14,6 @@ from tests.inference.peer import Peer, Script
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "Hello?"}]
 PRICE = {"input_per_million": 2, "output_per_million": 10}
-
-
-@pytest.fixture
-async def peer() -> AsyncIterator[Peer]:
-    async with Peer() as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -20,12 +19,6 @@ TEXTS = ["a bad cab", "head", "a bad cab"]
 @pytest.fixture
 def settings() -> GatewaySettings:
     return GatewaySettings(port=0, calls_per_principal=1, max_embedding_texts=3, max_message_chars=100)
-
-
-@pytest.fixture
-async def sdk(url: str, house: House) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=house.tokens["ada"], max_retries=0) as client:
-        yield client
 
 
 @pytest.mark.parametrize("coded", [{}, {"encoding_format": "float"}], ids=["as the client likes it", "as numbers"])
@@ -110,11 +103,6 @@ async def test_a_batch_may_ask_for_vectors(client: httpx.AsyncClient):
 
 class TestServed:
     """An embedding model behind a model server."""
-
-    @pytest.fixture
-    async def peer(self) -> AsyncIterator[Peer]:
-        async with Peer() as server:
-            yield server
 
     @pytest.fixture
     def inference(self, peer: Peer) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from inline_snapshot import snapshot
 from agents.contracts import TurnRequest
 from gateway.settings import GatewaySettings
 from runs.events import AnswerSegment, RunEvent, RunFailed
-from tests.gateway.conftest import House
 
 HI: Any = [{"role": "user", "content": "How much leave do I have?"}]
 
@@ -19,12 +18,6 @@ HI: Any = [{"role": "user", "content": "How much leave do I have?"}]
 @pytest.fixture
 def settings() -> GatewaySettings:
     return GatewaySettings(port=0, keepalive_s=0.1, shutdown_grace_s=0.1, requests_per_minute=20)
-
-
-@pytest.fixture
-async def sdk(url: str, house: House) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=house.tokens["ada"], max_retries=0) as client:
-        yield client
 
 
 async def test_models_are_listed_and_found(sdk):

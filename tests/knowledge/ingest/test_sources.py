@@ -1,7 +1,6 @@
-"""Connectors against real peers on this machine: web servers, databases, mailboxes, MCP sessions."""
+"""Connectors against real peers on this machine: mailboxes, databases, MCP sessions; and what runs them on time."""
 
 import asyncio
-import gzip
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,178 +9,20 @@ from typing import Any
 
 import pytest
 import samples
-from aiohttp import web
 from pydantic import SecretStr
 
 from knowledge.contracts import AccessRule
 from knowledge.ingest.schedule import IngestSchedule
 from knowledge.sources import UploadSource
-from knowledge.sources.fetch import SafeFetcher
 from knowledge.sources.imap import ImapSource
 from knowledge.sources.maildir import MaildirSource
 from knowledge.sources.mcp import McpResources
 from knowledge.sources.opening import open_source
-from knowledge.sources.settings import (
-    FolderSettings,
-    ImapSettings,
-    McpSettings,
-    RestSettings,
-    SqlSettings,
-    WebSettings,
-)
+from knowledge.sources.settings import FolderSettings, ImapSettings, McpSettings, SqlSettings
 from knowledge.sources.sql import SqlSource
 from signalbox.errors import ToolFault, UpstreamDown, UserFault
 
 STAFF = AccessRule(allow=frozenset({"group:staff"}))
-
-
-@asynccontextmanager
-async def served(routes: dict[str, Any]) -> AsyncIterator[str]:
-    """A web server on this machine; values are bodies, statuses, or (status, headers, body)."""
-
-    async def answer(request: web.Request) -> web.Response:
-        value = routes.get(request.path_qs, 404)
-        if callable(value):
-            value = value(request)
-        if isinstance(value, int):
-            return web.Response(status=value)
-        status, headers, body = value if isinstance(value, tuple) else (200, {}, value)
-        return web.Response(status=status, headers=headers, body=body)
-
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1/",
-        "http://localhost/",
-        "http://0.0.0.0/",
-        "http://[::1]/",
-        "http://10.1.2.3/",
-        "http://192.168.0.1/",
-        "http://172.16.0.1/",
-        "http://169.254.169.254/latest/meta-data/",
-        "http://100.64.0.1/",
-        "http://[fd00::1]/",
-        "http://[fe80::1]/",
-        "http://[::ffff:127.0.0.1]/",
-        "http://[::ffff:a9fe:a9fe]/",
-        "http://[64:ff9b::7f00:1]/",
-        "http://[2002:7f00:1::]/",
-        "http://224.0.0.1/",
-        "http://2130706433/",
-        "http://0x7f.1/",
-        "http://user:secret@example.org/",
-        "file:///etc/passwd",
-        "ftp://example.org/",
-        "gopher://127.0.0.1/",
-        "http:///nohost",
-    ],
-)
-async def test_addresses_that_lead_inside_are_refused(url):
-    async with SafeFetcher(timeout_s=3) as fetcher:
-        with pytest.raises(ToolFault):
-            await fetcher.fetch(url)
-
-
-async def test_a_redirect_to_the_inner_network_is_refused_although_its_origin_is_allowed():
-    async with served({"/secret": b"secret"}) as inner:
-        port = inner.rsplit(":", maxsplit=1)[1]
-        routes = {"/": (302, {"Location": f"http://localhost:{port}/secret"}, b"")}
-        async with served(routes) as outer, SafeFetcher(allow=[outer.removeprefix("http://")]) as fetcher:
-            with pytest.raises(ToolFault, match="not on the public internet"):
-                await fetcher.fetch(f"{outer}/")
-
-
-async def test_answers_are_bounded_in_size_and_redirects_also_when_packed():
-    routes = {
-        "/large": b"x" * 2_000_001,
-        "/bomb": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"\0" * 50_000_000)),
-        "/loop": (302, {"Location": "/loop"}, b""),
-        "/odd": (200, {"Content-Encoding": "br"}, b"x"),
-        "/packed": (200, {"Content-Encoding": "gzip"}, gzip.compress(b"words")),
-    }
-    async with served(routes) as base, SafeFetcher(allow=["127.0.0.1"], max_bytes=2_000_000, timeout_s=4) as fetcher:
-        assert (await fetcher.fetch(f"{base}/packed")).body == b"words"
-        for path, expected in (
-            ("large", "larger"),
-            ("bomb", "larger"),
-            ("loop", "redirects"),
-            ("odd", "packed as 'br'"),
-        ):
-            with pytest.raises(ToolFault, match=expected):
-                await fetcher.fetch(f"{base}/{path}")
-
-
-async def test_a_secret_header_does_not_follow_a_redirect_to_another_origin():
-    seen: list[str | None] = []
-
-    def note(request: web.Request) -> bytes:
-        seen.append(request.headers.get("X-Key"))
-        return b"{}"
-
-    async with (
-        served({"/": note}) as other,
-        served({"/": (302, {"Location": f"{other}/"}, b"")}) as first,
-        SafeFetcher(allow=["127.0.0.0/8"]) as fetcher,
-    ):
-        await fetcher.fetch(f"{first}/", headers={"X-Key": "secret"})
-    assert seen == [None]
-
-
-async def test_pages_of_a_sitemap_are_taken_and_only_changed_ones_again(record, pipeline):
-    routes: dict[str, Any] = {"/robots.txt": b"User-agent: *\nDisallow: /private\n", "/a": samples.HTML}
-    routes["/b"] = (200, {"ETag": '"1"'}, b"<html><body><h1>Shipping</h1><p>We ship on Monday.</p></body></html>")
-    routes["/private/c"] = b"<html><body><p>Not for robots.</p></body></html>"
-    async with served(routes) as base:
-        pages = "".join(f"<url><loc>{base}{path}</loc></url>" for path in ("/b", "/private/c", "/gone", "/skip/d"))
-        listed = f"<urlset><url><loc>{base}/a</loc><lastmod>2026-01-02</lastmod></url>{pages}</urlset>"
-        routes["/sitemap.xml"] = (
-            f"<sitemapindex><sitemap><loc>{base}/all.xml.gz</loc></sitemap></sitemapindex>".encode()
-        )
-        routes["/all.xml.gz"] = gzip.compress(listed.encode())
-        settings = WebSettings(
-            name="site",
-            sitemaps=(f"{base}/sitemap.xml",),
-            exclude=("*/skip/*",),
-            allow=("127.0.0.1",),
-            delay_s=0,
-            access=STAFF,
-        )
-        async with open_source(settings) as source:
-            first = await pipeline.run(source)
-        host = base.removeprefix("http://")
-        assert record.paths() == {f"{host}/a", f"{host}/b"}
-        assert record.document_at(f"{host}/a").title == "Leave policy"
-        assert record.document_at(f"{host}/a").access == STAFF
-        assert [entry.reason for entry in first.quarantined if "robots.txt" in entry.reason]
-        routes["/b"] = (200, {"ETag": '"2"'}, b"<html><body><h1>Shipping</h1><p>We ship on Tuesday.</p></body></html>")
-        async with open_source(settings) as source:
-            second = await pipeline.run(source)
-        assert (second.changed, second.unchanged) == (1, 1)
-        assert "Tuesday" in record.text_of(f"{host}/b")
-
-
-async def test_a_page_that_fails_for_a_while_is_kept(record, pipeline):
-    routes: dict[str, Any] = {"/a": samples.HTML}
-    async with served(routes) as base:
-        settings = WebSettings(name="site", pages=(f"{base}/a",), allow=("127.0.0.1",), delay_s=0)
-        async with open_source(settings) as source:
-            await pipeline.run(source)
-        routes["/a"] = 503
-        async with open_source(settings) as source:
-            report = await pipeline.run(source)
-        assert (report.removed, len(record.documents)) == (0, 1)
-        assert "version of the last run was kept" in report.warnings[0]
 
 
 async def test_uploads_add_up_and_a_second_upload_of_a_name_replaces_the_first(record, pipeline):
@@ -290,35 +131,6 @@ async def test_an_mcp_server_that_does_not_answer_is_named(pipeline):
     settings = McpSettings(name="wiki", url="http://127.0.0.1:9/mcp", access=STAFF, timeout_s=2)
     with pytest.raises(UpstreamDown, match="'wiki' does not answer"):
         await pipeline.run(McpResources(settings))
-
-
-async def test_records_of_a_rest_endpoint_are_taken_page_by_page(record, pipeline):
-    def page(request: web.Request) -> tuple[int, dict[str, str], bytes]:
-        if request.headers.get("X-Key") != "k":
-            return 401, {}, b""
-        if "page" not in request.query:
-            body = b'{"data": [{"id": 1, "name": "Heron", "size": {"cm": 190}}], "next": "/bikes?page=2"}'
-        else:
-            body = b'{"data": [{"id": 2, "name": "Wren", "size": {"cm": 80}}, {"name": "no id"}], "next": null}'
-        return 200, {"Content-Type": "application/json"}, body
-
-    description = b'{"servers": [{"url": "/"}], "paths": {"/bikes": {"get": {"operationId": "listBikes"}}}}'
-    async with served({"/bikes": page, "/bikes?page=2": page, "/openapi.json": description}) as base:
-        settings = RestSettings(
-            name="bikes",
-            openapi_url=f"{base}/openapi.json",
-            operation_id="listBikes",
-            headers={"X-Key": SecretStr("k")},
-            items="data",
-            next="next",
-            title="{name}",
-            access=STAFF,
-            allow=("127.0.0.1",),
-        )
-        async with open_source(settings) as source:
-            report = await pipeline.run(source)
-    assert report.taken == 2
-    assert record.text_of("1.md") == "Heron\n\n- id: 1\n- name: Heron\n- size cm: 190"
 
 
 class ImapServer:
