@@ -38,9 +38,10 @@ class CallGate:
         self._slots: dict[str, asyncio.Semaphore] = {}
 
     @property
-    def open_for_s(self) -> float:
-        """How long the circuit stays open yet; 0 when calls pass."""
-        return self._breaker.open_for_s
+    def trouble(self) -> str:
+        """What keeps calls out now; nothing while they pass."""
+        wait_s = self._breaker.open_for_s
+        return f"left alone for {wait_s:.0f} s after repeated failures" if wait_s else ""
 
     async def run(self, call: SourceCall, work: Callable[[], Awaitable[SourceResult]]) -> SourceResult:
         """Do the work within `call.timeout_s`, the wait for a slot included; learn from how it ends."""

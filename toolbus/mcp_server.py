@@ -71,7 +71,7 @@ class McpServerHandle:
 
     def is_offering(self) -> bool:
         """Up, or restarting after it died: then a call waits for it. Not while it fails again and again."""
-        if self._gate.open_for_s:
+        if self._gate.trouble:
             return False
         return self._up() is not None or not self._gives_up_waiting
 
@@ -79,8 +79,7 @@ class McpServerHandle:
         """`up`, or what is wrong."""
         if self._up() is None:
             return self._trouble
-        wait_s = self._gate.open_for_s
-        return f"left alone for {wait_s:.0f} s after repeated failures" if wait_s else "up"
+        return self._gate.trouble or "up"
 
     async def start(self, on_listed: OnListed) -> None:
         """Begin to supervise; returns when the first attempt to connect has ended."""

@@ -61,12 +61,11 @@ class OpenApiSource:
 
     def is_offering(self) -> bool:
         """Whether its tools are known and its circuit is closed."""
-        return not self._trouble and not self._gate.open_for_s
+        return not self._trouble and not self._gate.trouble
 
     def status(self) -> str:
         """`up`, or what is wrong."""
-        wait_s = self._gate.open_for_s
-        return self._trouble or (f"left alone for {wait_s:.0f} s after repeated failures" if wait_s else "up")
+        return self._trouble or self._gate.trouble or "up"
 
     async def start(self, on_listed: OnListed) -> None:
         """Read the description; while it cannot be used that is the source's status, and it is looked at again."""

@@ -76,12 +76,11 @@ class RemoteAgentSource:
 
     def is_offering(self) -> bool:
         """Whether it showed its card when it was last asked for it, and its circuit is closed."""
-        return not self._trouble and not self._gate.open_for_s
+        return not self._trouble and not self._gate.trouble
 
     def status(self) -> str:
         """`up`, or what is wrong."""
-        wait_s = self._gate.open_for_s
-        return self._trouble or (f"left alone for {wait_s:.0f} s after repeated failures" if wait_s else "up")
+        return self._trouble or self._gate.trouble or "up"
 
     async def start(self, on_listed: OnListed) -> None:
         """Look at the card, and again from time to time; that it cannot be had is the status."""
