@@ -1,12 +1,11 @@
 """MiniLM on onnxruntime: sentences to vectors on the processor, without torch and without any model hub."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from knowledge.embed.passages import PassageText, PassageVectors, pack
 from signalbox.errors import BudgetSpent
 
 _INTERACTIVE_TEXTS = 4
+T = TypeVar("T")
+Made = TypeVar("Made")
 
 
 class MiniLMEmbedder:
@@ -31,7 +32,7 @@ class MiniLMEmbedder:
         self._max_tokens = max_tokens
         self._room = queue_texts
         self._waiting = 0
-        self._bulk = ThreadPoolExecutor(1, thread_name_prefix="embed-bulk")
+        self._bulk = ThreadPoolExecutor(threads, thread_name_prefix="embed-bulk")
         self._quick = ThreadPoolExecutor(1, thread_name_prefix="embed-query")
         self._runtime: _Runtime | None = None
         self._loading = Lock()
@@ -66,16 +67,13 @@ class MiniLMEmbedder:
     async def embed_passages(self, passages: Sequence[PassageText]) -> list[PassageVectors]:
         """Vectors of passages and their sentences from one pass: a sentence is the mean of its tokens, in context."""
         order = sorted(range(len(passages)), key=lambda index: -len(passages[index].whole))
-        made: dict[int, PassageVectors] = {}
-        loop = asyncio.get_running_loop()
         self._waiting += len(passages)
         try:
-            for start in range(0, len(order), self._batch):
-                picked = order[start : start + self._batch]
-                work = partial(self._encode_passages, [passages[index] for index in picked])
-                made.update(zip(picked, await loop.run_in_executor(self._bulk, work), strict=True))
+            longest_first = [passages[index] for index in order]
+            batches = await self._side_by_side(self._encode_passages, longest_first, self._batch)
         finally:
             self._waiting -= len(passages)
+        made = dict(zip(order, (each for batch in batches for each in batch), strict=True))
         return [made[index] for index in range(len(passages))]
 
     async def known(self, words: Sequence[str]) -> set[str]:
@@ -88,15 +86,22 @@ class MiniLMEmbedder:
             await asyncio.to_thread(pool.shutdown, cancel_futures=True)
 
     async def _embed(self, texts: list[str]) -> Floats:
-        loop = asyncio.get_running_loop()
         if len(texts) <= _INTERACTIVE_TEXTS:
-            return await loop.run_in_executor(self._quick, self._encode, texts)
-        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
-        for start in range(0, len(texts), _INTERACTIVE_TEXTS):  # a few a call, so that a cancelled caller stops soon
-            part = texts[start : start + _INTERACTIVE_TEXTS]
-            work = partial(self._encode, part)
-            vectors[start : start + len(part)] = await loop.run_in_executor(self._bulk, work)
-        return vectors
+            return await asyncio.get_running_loop().run_in_executor(self._quick, self._encode, texts)
+        return np.concatenate(await self._side_by_side(self._encode, texts, _INTERACTIVE_TEXTS))
+
+    async def _side_by_side(self, work: Callable[[list[T]], Made], items: list[T], size: int) -> list[Made]:
+        """A few items a call, a call a thread: a cancelled caller stops soon, and others come in between."""
+        loop = asyncio.get_running_loop()
+        parts = iter([(start, items[start : start + size]) for start in range(0, len(items), size)])
+        made: dict[int, Made] = {}
+
+        async def lane() -> None:
+            for start, part in parts:
+                made[start] = await loop.run_in_executor(self._bulk, work, part)
+
+        await asyncio.gather(*(lane() for _ in range(self._threads)))
+        return [made[start] for start in sorted(made)]
 
     def _encode(self, texts: list[str]) -> Floats:
         return self._loaded().encode(texts)
@@ -110,14 +115,14 @@ class MiniLMEmbedder:
     def _loaded(self) -> "_Runtime":
         with self._loading:
             if self._runtime is None:
-                self._runtime = _Runtime(self._folder, self._threads, self._max_tokens)
+                self._runtime = _Runtime(self._folder, self._max_tokens)
             return self._runtime
 
 
 class _Runtime:
     """Tokeniser and session; both may be used from several threads."""
 
-    def __init__(self, folder: Path, threads: int, max_tokens: int) -> None:
+    def __init__(self, folder: Path, max_tokens: int) -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
@@ -126,7 +131,7 @@ class _Runtime:
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.no_padding()
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.intra_op_num_threads = 1  # calls go side by side; one that is split waits for its halves
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads must not burn a core
