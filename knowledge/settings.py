@@ -80,7 +80,10 @@ class RerankSettings(_Settings):
 
     documents: int = Field(default=20, ge=0, le=200, description="Documents looked at closely; 0 switches it off.")
     judged: int = Field(
-        default=8, ge=0, le=50, description="The best of them, which the local judge reads with the question; 0: none."
+        default=20,
+        ge=0,
+        le=50,
+        description="The best of them, which the local judge reads with the question until one answers; 0: none.",
     )
     url: str = Field(default="", description="Full address of a rerank endpoint; empty: there is none.")
     passages: int = Field(default=30, ge=1, le=200, description="The best of them, which the endpoint judges.")
@@ -122,7 +125,7 @@ class RetrievalSettings(_Settings):
     dense_weight: float = Field(default=0.65, ge=0, le=1, description="At first look; the rest is the lexical index's.")
     per_document: int = Field(default=4, ge=1, le=100, description="Passages of one document before others get a turn.")
     answerable_odds: float = Field(
-        default=-3.65, description="Log-odds of the judge at which `answerable` is 0.5; see docs/knowledge.md."
+        default=-1.9, description="Log-odds of the judge at which `answerable` is 0.5; see docs/knowledge.md."
     )
     answerable_fit: float = Field(
         default=0.58, gt=0, lt=2, description="The same where nothing was judged: how well the best passage fits."

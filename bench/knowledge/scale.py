@@ -1,8 +1,8 @@
 """What a large collection costs: ingest, memory, disk, a run without changes, and searches under many access sets.
 
-    python -m bench.knowledge.scale --passages 10000 --groups 1 20 100 [--data DIR] [--asks-only]
+    python -m bench.knowledge.scale --passages 10000 --groups 1 20 100 [--data DIR] [--asks-only] [--database URL]
 
-`--asks-only` asks again of a DIR that an earlier run filled.
+`--asks-only` asks again of a DIR that an earlier run filled; `--database` keeps the record in an empty PostgreSQL.
 
 Files go through the real pipeline (parser processes, chunker, record, Chroma, words). Vectors are hashed words of 384
 dimensions instead of a model's, so that what is measured is the index; `bench.knowledge.ingest` measures the model.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import structlog
+from pydantic import SecretStr
 
 from bench.knowledge.exact import Exact
 from bench.knowledge.measure import Stopwatch, load, megabytes, peak_mb, percentiles
@@ -67,7 +68,8 @@ async def fill(settings: RetrievalSettings, data: Path, corpus: Corpus) -> None:
         await service.close()
     print(f"peak memory, without the parsers: {peak_mb():.0f} MB")
     folder = data / "knowledge"
-    sizes = ", ".join(f"{name} {megabytes(folder / name):.0f} MB" for name in ("record.db", "words", "chroma"))
+    kept = [folder / name for name in ("record.db", "words", "chroma")]
+    sizes = ", ".join(f"{path.name} {megabytes(path):.0f} MB" for path in kept if path.exists())
     print(f"on disk: {sizes}", flush=True)
 
 
@@ -104,17 +106,19 @@ async def ask(settings: RetrievalSettings, data: Path, questions: list[str], gro
         await service.close()
 
 
-async def main(passages: int, groups: list[int], queries: int, data: Path, *, asks_only: bool) -> None:
+async def main(given: argparse.Namespace, data: Path) -> None:
     """Print the figures of one size."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    settings = RetrievalSettings(chroma=ChromaSettings(ef_search=400 if passages > 50_000 else 200))
-    if asks_only:
+    chroma = ChromaSettings(ef_search=400 if given.passages > 50_000 else 200)
+    database = SecretStr(given.database) if given.database else None
+    settings = RetrievalSettings(chroma=chroma, database_url=database)
+    if given.asks_only:
         questions = await asyncio.to_thread(questions_of, data / "documents")
     else:
-        corpus = await asyncio.to_thread(write_corpus, data / "documents", passages)
+        corpus = await asyncio.to_thread(write_corpus, data / "documents", given.passages)
         await fill(settings, data, corpus)
         questions = corpus.questions
-    await ask(settings, data, questions, groups, queries)
+    await ask(settings, data, questions, given.groups, given.queries)
 
 
 if __name__ == "__main__":
@@ -124,7 +128,7 @@ if __name__ == "__main__":
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--data", type=Path, help="an empty folder to keep; default: a temporary one")
     parser.add_argument("--asks-only", action="store_true")
-    given = parser.parse_args()
+    parser.add_argument("--database", help="postgresql://… of an empty database, instead of SQLite")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-knowledge-") as temporary:
-        data = given.data or Path(temporary)
-        asyncio.run(main(given.passages, given.groups, given.queries, data, asks_only=given.asks_only))
+        asyncio.run(main(options, options.data or Path(temporary)))

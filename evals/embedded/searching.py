@@ -15,7 +15,7 @@ from inference.embedded.toolchoice import SEARCH_LIMIT
 from knowledge.ingest import IngestPipeline
 from knowledge.parse.pool import ParserPool
 from knowledge.service import KnowledgeService
-from knowledge.settings import KnowledgeSettings
+from knowledge.settings import KnowledgeSettings, RerankSettings, RetrievalSettings
 from knowledge.sources import FolderSource
 from mcp_servers.knowledge.models import evidence_of_hits
 from signalbox.identity import Principal
@@ -54,19 +54,22 @@ def files_of(case: Item) -> set[str]:
     return {item["file"].removeprefix("pages/") for item in case.get("evidence", ())}
 
 
-async def searched(questions: Iterable[str], pages: Path, work: Path, *, fresh: bool = False) -> Searches:
-    """Search for all questions; `pages` is ingested into `work` where that has not been done."""
+async def searched(
+    questions: Iterable[str], pages: Path, work: Path, *, fresh: bool = False, judged: bool = True
+) -> Searches:
+    """Search for all questions, with the judge of passages or without; `pages` is ingested into `work` before."""
     kept = work / "searches.json"
     found: dict[str, list[Item]] = {} if fresh or not kept.exists() else json.loads(kept.read_text())
     missing = [query for question in questions for query in queries_of(question) if query not in found]
     if missing:
-        found |= await _search(list(dict.fromkeys(missing)), pages, work)
+        found |= await _search(list(dict.fromkeys(missing)), pages, work, judged=judged)
         kept.write_text(json.dumps(found, ensure_ascii=False))
     return Searches(found)
 
 
-async def _search(queries: list[str], pages: Path, work: Path) -> dict[str, list[Item]]:
-    settings = KnowledgeSettings()
+async def _search(queries: list[str], pages: Path, work: Path, *, judged: bool) -> dict[str, list[Item]]:
+    rerank = RerankSettings() if judged else RerankSettings(judged=0)
+    settings = KnowledgeSettings(retrieval=RetrievalSettings(rerank=rerank))
     (work / "knowledge").mkdir(parents=True, exist_ok=True)
     service = await KnowledgeService.open(settings.retrieval, work)
     try:

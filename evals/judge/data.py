@@ -43,7 +43,7 @@ async def handbook_pairs(name: str, pages: Path, work: Path, rng: random.Random)
     """Pairs from one handbook: found passages that hold the answer, and found ones that do not."""
     lines = (QUESTIONS / f"{name}.jsonl").read_text().splitlines()
     asked = [json.loads(line) for line in lines]
-    searches = await searched([each["question"] for each in asked], pages, work)
+    searches = await searched([each["question"] for each in asked], pages, work, judged=False)
     pairs = [pair for each in asked for pair in _of_question(each, _quote(each, pages), searches, rng)]
     return [*pairs, *_of_headings(work / "knowledge" / "record.db", rng)]
 
@@ -84,7 +84,7 @@ def _of_question(asked: dict[str, str], quote: str, searches: Searches, rng: ran
 
     if not quote:
         first = items[:2]
-        for item in [*first, *_some(rng, items[2:_LOOKED_AT], 3)]:
+        for item in [*first, *_some(rng, items[2:_LOOKED_AT], 2)]:
             yield pair(item, answers=False, weight=1, kind="unanswerable")
         return
     share = {item["chunk_id"]: _share(item["text"], quote) for item in items}
@@ -117,7 +117,8 @@ def _of_headings(record: Path, rng: random.Random) -> Iterator[Pair]:
 def _quote(asked: dict[str, str | int | None], pages: Path) -> str:
     if not asked["file"]:
         return ""
-    return (pages / str(asked["file"])).read_text()[asked["start"] : asked["end"]]  # type: ignore[misc]
+    text = (pages / str(asked["file"])).read_text(errors="replace")
+    return text[asked["start"] : asked["end"]]  # type: ignore[misc]
 
 
 def _words(text: str) -> list[str]:

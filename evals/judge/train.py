@@ -24,8 +24,8 @@ from evals.embedded.calibrate import auroc
 from evals.judge.data import QUESTIONS, Pair, handbook_pairs, squad_pairs
 from evals.judge.network import JudgeNetwork
 from knowledge.embed.model import package_folder
+from knowledge.judge.cross_encoder import HEADING_TOKENS, MAX_TOKENS, QUESTION_TOKENS
 
-_QUESTION, _HEADING, _WHOLE = 48, 40, 144
 _EVIDENCE = 0.7
 _WARM_UP, _LAST = 0.06, 0.03
 
@@ -40,7 +40,7 @@ class Example:
 
 
 class Examples:
-    """Turns pairs into tokens as `knowledge.judge` does, the body cut around the answer."""
+    """Turns pairs into tokens as `knowledge.judge` does."""
 
     def __init__(self) -> None:
         self._tokenizer = Tokenizer.from_file(str(package_folder() / "tokenizer.json"))
@@ -51,14 +51,13 @@ class Examples:
     def of(self, pair: Pair) -> Example:
         """One example."""
         named = "".join(f"{part}. " for part in (pair.title, pair.heading) if part)
-        ahead = [self._start, *self._ids(pair.question)[:_QUESTION], self._stop, *self._ids(named)[:_HEADING]]
+        asked, named_ids = self._ids(pair.question)[:QUESTION_TOKENS], self._ids(named)[:HEADING_TOKENS]
+        ahead = [self._start, *asked, self._stop, *named_ids]
         body = self._tokenizer.encode(pair.body, add_special_tokens=False)
-        room = _WHOLE - len(ahead) - 1
+        room = MAX_TOKENS - len(ahead) - 1
         inside = [int(pair.span is not None and e > pair.span[0] and s < pair.span[1]) for s, e in body.offsets]
-        first = inside.index(1) if 1 in inside else 0
-        start = max(0, min(first - room // 4, len(body.ids) - room)) if first >= room // 2 else 0
-        ids = [*ahead, *body.ids[start : start + room], self._stop]
-        return Example(ids, [*([-1] * len(ahead)), *inside[start : start + room], -1], pair)
+        ids = [*ahead, *body.ids[:room], self._stop]
+        return Example(ids, [*([-1] * len(ahead)), *inside[:room], -1], pair)
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -6,7 +6,7 @@ layers → `answers`, the log-odds that the passage answers, read off the first 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +24,12 @@ Outputs = Mapping[str, tuple[str, list[int | str]]]
 
 def build_sentence_encoder(model_dir: Path) -> bytes:
     """The model of a sentence-transformers BERT folder (`config.json`, `model.safetensors`) as an ONNX file."""
-    encoder = _Encoder(_config(model_dir), read_safetensors(model_dir / "model.safetensors"))
-    return encoder.build("sentence-encoder", encoder.mean_of_tokens)
+    return _Encoder(_config(model_dir), read_safetensors(model_dir / "model.safetensors")).of_sentences()
 
 
 def build_cross_encoder(model_dir: Path, weights: Mapping[str, Floats]) -> bytes:
-    """The same layers with these weights, and the head `answers` in place of the mean."""
-    encoder = _Encoder(_config(model_dir), weights)
-    return encoder.build("cross-encoder", encoder.log_odds)
+    """The same layers with these weights, and the head `answers` in place of the mean; for texts one by one."""
+    return _Encoder(_config(model_dir), weights).of_pairs()
 
 
 def _config(model_dir: Path) -> dict[str, int | float | str]:
@@ -59,10 +57,10 @@ class _Graph:
         self.nodes.append(pb.node(kind, inputs, names, domain, attributes))
         return names
 
-    def finish(self, name: str, outputs: Outputs) -> bytes:
-        """The file; `outputs` are what callers ask for, each with the inner name and the shape."""
+    def finish(self, name: str, given: Sequence[str], outputs: Outputs) -> bytes:
+        """The file; `given` are the inputs, `outputs` what callers ask for, each with the inner name and the shape."""
         self.nodes += [pb.node("Identity", [inner], [outer], "", {}) for outer, (inner, _) in outputs.items()]
-        inputs = [pb.value_info(given, pb.INT64, ["batch", "length"]) for given in ("input_ids", "attention_mask")]
+        inputs = [pb.value_info(each, pb.INT64, ["batch", "length"]) for each in given]
         graph = b"".join(
             [
                 *(pb.message(1, node) for node in self.nodes),
@@ -90,15 +88,21 @@ class _Encoder:
         self._weights = weights
         self._graph = _Graph()
 
-    def build(self, name: str, head: Callable[[str], Outputs]) -> bytes:
-        """The file; `head` makes the outputs of the last layer."""
-        hidden = self._embeddings()
-        mask = self._graph.op("Cast", "attention_mask", to=pb.INT32)
+    def of_sentences(self) -> bytes:
+        """Texts of different lengths, padded."""
+        hidden, mask = self._embeddings(), self._graph.op("Cast", "attention_mask", to=pb.INT32)
         for index in range(self._layers):
-            hidden = self._layer(hidden, mask, f"encoder.layer.{index}.")
-        return self._graph.finish(name, head(hidden))
+            hidden = self._layer(hidden, index, "", mask)
+        return self._graph.finish("sentence-encoder", ["input_ids", "attention_mask"], self._mean_of_tokens(hidden))
 
-    def mean_of_tokens(self, hidden: str) -> Outputs:
+    def of_pairs(self) -> bytes:
+        """One text at a time, so attention needs no mask; of the last layer only the first token is needed."""
+        hidden = self._embeddings()
+        for index in range(self._layers):
+            hidden = self._layer(hidden, index, first_only=index == self._layers - 1)
+        return self._graph.finish("cross-encoder", ["input_ids"], self._log_odds(hidden))
+
+    def _mean_of_tokens(self, hidden: str) -> Outputs:
         """A unit vector a text, and the tokens."""
         graph = self._graph
         one, two = (graph.constant(np.array([n], np.int64)) for n in (1, 2))
@@ -109,7 +113,7 @@ class _Encoder:
         unit = graph.op("Div", mean, graph.op("Max", length, graph.constant(np.array(1e-12, np.float32))))
         return {"embedding": (unit, ["batch", self._width]), "tokens": (hidden, ["batch", "length", self._width])}
 
-    def log_odds(self, hidden: str) -> Outputs:
+    def _log_odds(self, hidden: str) -> Outputs:
         """One number a text."""
         graph = self._graph
         first = graph.op("Gather", hidden, graph.constant(np.array(0, np.int64)), axis=1)
@@ -131,19 +135,25 @@ class _Encoder:
         places = graph.op("Slice", graph.constant(positions.astype(np.float32)), zero, length, zero)
         return self._norm(graph.op("Add", words, places), "embeddings.LayerNorm")
 
-    def _layer(self, hidden: str, mask: str, prefix: str) -> str:
-        graph = self._graph
+    def _layer(self, hidden: str, index: int, *masks: str, first_only: bool = False) -> str:
+        graph, prefix = self._graph, f"encoder.layer.{index}."
         attention = prefix + "attention.self."
         names = [attention + part for part in ("query", "key", "value")]
         weights = np.concatenate([self._weights[name + ".weight"].T for name in names], axis=1)
         bias = np.concatenate([self._weights[name + ".bias"] for name in names])
         split = graph.ops("Split", self._product(hidden, weights, bias), outputs=3, axis=-1, num_outputs=3)
-        mixed = graph.op("MultiHeadAttention", *split, "", mask, domain=_MICROSOFT, num_heads=self._heads)
+        if first_only:
+            split[0], hidden = self._first(split[0]), self._first(hidden)
+        mixed = graph.op("MultiHeadAttention", *split, *masks, domain=_MICROSOFT, num_heads=self._heads)
         projected = self._linear(mixed, prefix + "attention.output.dense")
         hidden = self._norm(graph.op("Add", projected, hidden), prefix + "attention.output.LayerNorm")
         wide = graph.op("Gelu", self._linear(hidden, prefix + "intermediate.dense"), domain=_MICROSOFT)
         narrow = self._linear(wide, prefix + "output.dense")
         return self._norm(graph.op("Add", narrow, hidden), prefix + "output.LayerNorm")
+
+    def _first(self, hidden: str) -> str:
+        zero, one = (self._graph.constant(np.array([n], np.int64)) for n in (0, 1))
+        return self._graph.op("Slice", hidden, zero, one, one)
 
     def _linear(self, hidden: str, name: str) -> str:
         return self._product(hidden, self._weights[name + ".weight"].T, self._weights[name + ".bias"])

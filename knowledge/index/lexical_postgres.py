@@ -56,7 +56,9 @@ _TOTAL = (
 _SATURATION, _LENGTH = 1.2, 0.75  # BM25's k1 and b, as FTS5 has them
 _LEAST = 1e-6  # weight of a word that most rows hold, as FTS5 has it
 _DRIVING = 20_000
-"""Rows that are weighed for one question at most: its rarest words choose them, all of its words weigh them."""
+"""Rows that are looked at for one question at most: its rarest words choose them, all of its words order them."""
+_WEIGHED = 2_000
+"""Those of them that are weighed by how often words occur: the ones whose words, counted once, weigh most."""
 
 _FOUND = (
     "WITH found AS MATERIALIZED (SELECT w.chunk_id, w.stems, w.words, w.folded FROM knowledge_words w "
@@ -64,9 +66,12 @@ _FOUND = (
     "AND d.aclset = ANY(:sets){documents} LIMIT :driving) "
 )
 _BY_STEMS = (
+    ", likely AS MATERIALIZED (SELECT f.chunk_id, f.stems, f.words FROM found f ORDER BY (SELECT sum(q.weight) FROM "
+    "unnest(CAST(CAST(:queries AS text[]) AS tsquery[]), CAST(:weights AS float8[])) AS q(query, weight) "
+    "WHERE f.stems @@ q.query) DESC, f.chunk_id LIMIT :weighed) "
     "SELECT f.chunk_id, sum(q.weight * cardinality(u.positions) * {k1} / "
     "(cardinality(u.positions) + {k} * ({b0} + {b} * f.words / CAST(:mean AS float8)))) AS score "
-    "FROM found f CROSS JOIN LATERAL unnest(f.stems) AS u(lexeme, positions, weights) "
+    "FROM likely f CROSS JOIN LATERAL unnest(f.stems) AS u(lexeme, positions, weights) "
     "JOIN unnest(CAST(:terms AS text[]), CAST(:weights AS float8[])) AS q(term, weight) ON q.term = u.lexeme "
     "GROUP BY f.chunk_id ORDER BY score DESC, f.chunk_id LIMIT :limit"
 )
@@ -152,6 +157,7 @@ class PostgresLexicalIndex(InTransaction):
             weights = {name: _rarity(total.held, held) for name, held in counts.items()}
             values |= {"terms": list(weights), "weights": list(weights.values()), "mean": total.words / total.held}
             values["match"] = _any_of(_driving(counts))
+            values |= {"queries": [_any_of([name]) for name in weights], "weighed": _WEIGHED}
             statement = _statement("w.stems @@ CAST(:match AS tsquery)", _BY_STEMS, scope)
         else:
             terms = query_substrings(query, 2 * MAX_TERMS)

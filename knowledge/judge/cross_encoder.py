@@ -18,9 +18,10 @@ from knowledge.embed.model import SOURCE_SHA256, package_folder, trusted
 from knowledge.embed.passages import PassageText
 from signalbox.errors import BudgetSpent
 
-MODEL_NAME = "minilm-l6-judge-int8-1"  # the last part is the builder's version
+MODEL_NAME = "minilm-l6-judge-int8-2"  # the last part is the builder's version
 _ADAPTER = Path(__file__).with_name("adapter.safetensors")
-_QUESTION_TOKENS, _HEADING_TOKENS = 48, 40
+QUESTION_TOKENS, HEADING_TOKENS, MAX_TOKENS = 48, 40, 256
+"""What it reads at most, as it was trained: of the question, of title and heading, and in all."""
 
 
 class PassageJudge(Protocol):
@@ -43,11 +44,8 @@ class PassageJudge(Protocol):
 class CrossEncoder:
     """Judges English passages, about 10 ms of processor time each, in threads of its own; remembers the last ones."""
 
-    def __init__(
-        self, folder: Path, *, threads: int = 2, max_tokens: int = 144, remembered: int = 2_000, queue_texts: int = 500
-    ) -> None:
+    def __init__(self, folder: Path, *, threads: int = 2, remembered: int = 2_000, queue_texts: int = 500) -> None:
         self._folder = folder
-        self._max_tokens = max_tokens
         self._remembered = remembered
         self._room = queue_texts
         self._known: OrderedDict[str, float] = OrderedDict()
@@ -97,14 +95,14 @@ class CrossEncoder:
     def _judge(self, question: str, passage: PassageText) -> float:
         with self._loading:
             if self._runtime is None:
-                self._runtime = _Runtime(self._folder, self._max_tokens)
+                self._runtime = _Runtime(self._folder)
         return self._runtime.judge(question, passage)
 
 
 class _Runtime:
     """Tokeniser and session."""
 
-    def __init__(self, folder: Path, max_tokens: int) -> None:
+    def __init__(self, folder: Path) -> None:
         import onnxruntime
         from tokenizers import Tokenizer
 
@@ -113,7 +111,6 @@ class _Runtime:
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._start, self._stop = (self._tokenizer.token_to_id(name) for name in ("[CLS]", "[SEP]"))
-        self._max_tokens = max_tokens
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # passages are read side by side
         options.inter_op_num_threads = 1
@@ -124,14 +121,14 @@ class _Runtime:
 
     def judge(self, question: str, passage: PassageText) -> float:
         """The log-odds; one passage at a time, for a batch shares the scale of int8 and results would depend on it."""
-        ids = np.array([self._pair(self._ids(question)[:_QUESTION_TOKENS], passage)], np.int64)
-        return float(self._session.run(["answers"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0])
+        ids = np.array([self._pair(self._ids(question)[:QUESTION_TOKENS], passage)], np.int64)
+        return float(self._session.run(["answers"], {"input_ids": ids})[0][0])
 
     def _pair(self, asked: list[int], passage: PassageText) -> list[int]:
         """[CLS] question [SEP] title. heading. body [SEP], the body cut where the model's reach ends."""
         named = "".join(f"{part}. " for part in (passage.title, passage.heading) if part)
-        ahead = [self._start, *asked, self._stop, *self._ids(named)[:_HEADING_TOKENS]]
-        return [*ahead, *self._ids(passage.body)[: self._max_tokens - len(ahead) - 1], self._stop]
+        ahead = [self._start, *asked, self._stop, *self._ids(named)[:HEADING_TOKENS]]
+        return [*ahead, *self._ids(passage.body)[: MAX_TOKENS - len(ahead) - 1], self._stop]
 
     def _ids(self, text: str) -> list[int]:
         return self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -17,7 +17,7 @@ _DOCUMENT_FIT = 0.9  # of the mean of its best passages
 _DOCUMENT_MEANING = 1.4  # of the cosine with all that it is about
 _WORDS = 0.35  # of the lexical score as a share of the question's best
 _BEST = 3
-_JUDGED = 0.1  # of the probability that a passage answers, beside a score of 0..1
+_JUDGED = 0.3  # of the probability that a passage answers, beside a score of 0..1
 _LOOKED_AT = 0.8  # of the scale: what was looked at closely stands above the rest
 
 

@@ -33,6 +33,8 @@ from signalbox.errors import BudgetSpent, UpstreamDown
 from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
+_READ_AT_ONCE = 6  # passages that are judged before it is asked whether one of them answers
+_ANSWERED = -1.0  # log-odds above which it does: passages that answer are rare among those that are found
 _FITTED = 5  # passages that decide whether the corpus holds an answer, where none was judged
 _PAGE, _DOCUMENTS = 8, 5  # among so many first passages so many documents have a say, where so many fit at all
 
@@ -199,17 +201,21 @@ class Retriever:
         run.scores = await self._by_server(run, seen)
 
     async def _read(self, run: _Run, seen: Mapping[str, Passage]) -> None:
-        """The first ones read together with the question, where someone here can; a busy judge is gone without."""
+        """Read the first ones together with the question, a few at a time, until one answers or the judge is busy."""
         judge, limit = self._indexing.judge, self._settings.rerank.judged
         if judge is None or not limit or language_of(run.text) not in {*judge.languages, "und"}:
             return
         names = sorted(run.scores, key=lambda name: (-run.scores[name], name))[:limit]
-        try:
-            found = await judge.judge(run.text, [seen[name].candidate.passage for name in names])
-        except BudgetSpent as error:
-            _log.warning("knowledge_judge_busy", error=str(error))
-            return
-        run.judged = dict(zip(names, found, strict=True))
+        for start in range(0, len(names), _READ_AT_ONCE):
+            part = names[start : start + _READ_AT_ONCE]
+            try:
+                found = await judge.judge(run.text, [seen[name].candidate.passage for name in part])
+            except BudgetSpent as error:
+                _log.warning("knowledge_judge_busy", error=str(error))
+                break
+            run.judged.update(zip(part, found, strict=True))
+            if max(found) > _ANSWERED:
+                break
         run.scores = with_judgement(run.scores, run.judged)
 
     async def _by_server(self, run: _Run, seen: Mapping[str, Passage]) -> dict[str, float]:

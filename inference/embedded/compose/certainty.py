@@ -21,10 +21,9 @@ _FIELD = 5
 _NO_VALUE = -0.75
 """A value of the kind that is asked for may be written in a way that is not known here."""
 
-WEIGHTS = (10.7, 2.9, 2.9, 6.0, 0.75)
-LINE = 4.33
-UNJUDGED_LINE = 5.8
-"""Where the search did not judge: the first four signs alone."""
+WEIGHTS, LINE = (5.0, 1.0, 2.0, 4.0, 1.0), 0.78
+UNJUDGED_WEIGHTS, UNJUDGED_LINE = (10.7, 2.9, 2.9, 6.0), 5.8
+"""Where the search did not judge."""
 _SUREST = 0.997
 
 
@@ -81,5 +80,6 @@ def _log_odds(passages: Sequence[Passage]) -> float | None:
 def certainty(signs: Signs) -> float:
     """0..1; 0.5 at the line."""
     values = [value for value in astuple(signs) if value is not None]
-    total = sum(weight * value for weight, value in zip(WEIGHTS, values, strict=False))
-    return 1 / (1 + math.exp((LINE if signs.judged is not None else UNJUDGED_LINE) - total))
+    weights, line = (UNJUDGED_WEIGHTS, UNJUDGED_LINE) if signs.judged is None else (WEIGHTS, LINE)
+    total = sum(weight * value for weight, value in zip(weights, values, strict=True))
+    return 1 / (1 + math.exp(line - total))

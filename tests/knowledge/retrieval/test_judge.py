@@ -37,10 +37,11 @@ async def test_what_was_judged_is_remembered_and_what_is_new_is_read(models: Pat
 
 async def test_a_passage_longer_than_its_reach_is_judged_by_its_beginning(models: Path) -> None:
     judge = CrossEncoder(models)
-    long = PassageText(LEAVE.title, LEAVE.heading, LEAVE.body + " The canteen opens at noon." * 300)
-    [score] = await judge.judge(QUESTION, [long])
+    noise = " The canteen opens at noon." * 100
+    bodies = [LEAVE.body + noise, LEAVE.body + 2 * noise, noise + LEAVE.body, noise]
+    ahead, longer, behind, without = await judge.judge(QUESTION, [PassageText("Leave", "", body) for body in bodies])
     await judge.close()
-    assert score > 0
+    assert ahead == longer > without == behind
 
 
 async def test_a_full_queue_says_when_to_come_back(models: Path) -> None:
@@ -55,6 +56,9 @@ async def test_a_full_queue_says_when_to_come_back(models: Path) -> None:
     assert isinstance(refused, BudgetSpent)
     assert refused.retry_after_s == 5
     assert len(after) == 1
+
+
+PARKING = ["Parking is behind the hall.", "Parking costs five euros a day.", "Parking permits are blue."]
 
 
 class Judge:
@@ -78,12 +82,13 @@ class Judge:
 
 
 @asynccontextmanager
-async def serving(folder: Path, judge: Judge, judged: int = 8) -> AsyncIterator[KnowledgeService]:
+async def serving(
+    folder: Path, judge: Judge, judged: int = 8, texts: Sequence[str] = PARKING
+) -> AsyncIterator[KnowledgeService]:
     settings = RetrievalSettings(rerank=RerankSettings(judged=judged))
     service = await KnowledgeService.open(settings, folder, WordEmbedder(), judge)
     await service.settled()
     judge.asked.clear()
-    texts = ["Parking is behind the hall.", "Parking costs five euros a day.", "Parking permits are blue."]
     for number, text in enumerate(texts):
         await service.store.put(*make_document(f"parking{number}.md", [text]))
     yield service
@@ -108,6 +113,18 @@ async def test_only_the_first_ones_are_judged(tmp_path: Path) -> None:
         found = await service.search(ADA, ["parking"])
     assert judge.asked == [("parking", 2)]
     assert sum("answers" in hit.signals for hit in found.hits) == 2
+
+
+async def test_reading_goes_on_until_a_passage_answers(tmp_path: Path) -> None:
+    texts = [f"Parking space {number} is free." for number in range(10)]
+    silent, first = Judge("blue"), Judge("Parking")
+    async with serving(tmp_path / "none", silent, 8, texts) as service:
+        found = await service.search(ADA, ["parking"], limit=10)
+        assert sum("answers" in hit.signals for hit in found.hits) == 8
+    async with serving(tmp_path / "first", first, 8, texts) as service:
+        await service.search(ADA, ["parking"], limit=10)
+    assert silent.asked == [("parking", 6), ("parking", 2)]
+    assert first.asked == [("parking", 6)]
 
 
 async def test_a_busy_judge_and_a_language_that_it_does_not_read_are_gone_without(tmp_path: Path) -> None:
