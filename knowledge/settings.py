@@ -85,6 +85,10 @@ class RerankSettings(_Settings):
         le=50,
         description="The best of them, which the local judge reads with the question until one answers; 0: none.",
     )
+    enough: float = Field(
+        default=-1.0,
+        description="The judge's log-odds at which a passage answers and it reads no further; 99: it reads on.",
+    )
     url: str = Field(default="", description="Full address of a rerank endpoint; empty: there is none.")
     passages: int = Field(default=30, ge=1, le=200, description="The best of them, which the endpoint judges.")
     model: str = ""

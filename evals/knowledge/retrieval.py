@@ -25,6 +25,7 @@ MODES = {
     "lexical": RetrievalSettings(dense_weight=0, rerank=_PLAIN),
     "hybrid": RetrievalSettings(rerank=_PLAIN),
     "hybrid + rerank": RetrievalSettings(),
+    "hybrid + rerank, all 20 read": RetrievalSettings(rerank=RerankSettings(enough=99)),
 }
 
 

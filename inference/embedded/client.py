@@ -122,7 +122,7 @@ class EmbeddedClient(ChatCompletionClient):
 
     def count_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
         """Tokens of a prompt."""
-        return count_tokens(_prompt_text(messages, tools))
+        return _prompt_tokens(messages, tools)
 
     def remaining_tokens(self, messages: Sequence[LLMMessage], *, tools: Sequence[Tool | ToolSchema] = []) -> int:
         """What the engine would still read."""
@@ -274,10 +274,11 @@ def _usage(
     messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema], content: str | list[FunctionCall]
 ) -> RequestUsage:
     said = content if isinstance(content, str) else " ".join(f"{call.name} {call.arguments}" for call in content)
-    return RequestUsage(prompt_tokens=count_tokens(_prompt_text(messages, tools)), completion_tokens=count_tokens(said))
+    return RequestUsage(prompt_tokens=_prompt_tokens(messages, tools), completion_tokens=count_tokens(said))
 
 
-def _prompt_text(messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema]) -> str:
+def _prompt_tokens(messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSchema]) -> int:
+    """Part by part: instructions, schemas and evidence come again in the next calls, and what was counted is known."""
     parts: list[str] = []
     for message in messages:
         if isinstance(message, FunctionExecutionResultMessage):
@@ -289,4 +290,4 @@ def _prompt_text(messages: Sequence[LLMMessage], tools: Sequence[Tool | ToolSche
                 part if isinstance(part, str) else str(getattr(part, "arguments", "")) for part in message.content
             ]
     parts += [json.dumps(tool if isinstance(tool, Mapping) else tool.schema) for tool in tools]
-    return "\n".join(parts)
+    return sum(map(count_tokens, parts))

@@ -23,9 +23,10 @@ def _tokenizer() -> Any | None:
     return tokenizer
 
 
+@lru_cache(maxsize=256)
 def count_tokens(text: str) -> int:
-    """Tokens of a text, without special ones."""
+    """Tokens of a text, without special ones; the last ones are remembered: calls send most of them again."""
     tokenizer = _tokenizer()
     if tokenizer is None:
         return len(re.findall(r"\w{1,6}|[^\w\s]", text))
-    return len(tokenizer.encode(text, add_special_tokens=False).ids)
+    return len(tokenizer.encode(text, add_special_tokens=False))

@@ -34,7 +34,6 @@ from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
 _READ_AT_ONCE = 6  # passages that are judged before it is asked whether one of them answers
-_ANSWERED = -1.0  # log-odds above which it does: passages that answer are rare among those that are found
 _FITTED = 5  # passages that decide whether the corpus holds an answer, where none was judged
 _PAGE, _DOCUMENTS = 8, 5  # among so many first passages so many documents have a say, where so many fit at all
 
@@ -214,7 +213,7 @@ class Retriever:
                 _log.warning("knowledge_judge_busy", error=str(error))
                 break
             run.judged.update(zip(part, found, strict=True))
-            if max(found) > _ANSWERED:
+            if max(found) > self._settings.rerank.enough:
                 break
         run.scores = with_judgement(run.scores, run.judged)
 
