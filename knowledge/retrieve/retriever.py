@@ -215,7 +215,8 @@ class Retriever:
             run.judged.update(zip(part, found, strict=True))
             if max(found) > self._settings.rerank.enough:
                 break
-        run.scores = with_judgement(run.scores, run.judged)
+        if run.judged:
+            run.scores = with_judgement(run.scores, run.judged)
 
     async def _by_server(self, run: _Run, seen: Mapping[str, Passage]) -> dict[str, float]:
         """The scores with the first ones as the rerank server sees them, where there is one that answers."""
