@@ -26,7 +26,7 @@ from inference.embedded.compose.passages import CANNOT_CALCULATE
 from inference.embedded.compose.synthesis import CITATION, synthesise
 from inference.embedded.engine import EmbeddedEngine
 from inference.embedded.prompt_reader import Prompt, read_prompt
-from inference.embedded.ranking import is_search, is_write
+from inference.embedded.ranking import looks_up
 from inference.embedded.schemas import Offer, offers_of
 from inference.embedded.structured import dumps, fill_schema, is_plan, plan_of, verdict_of
 from inference.embedded.text import sentences
@@ -176,9 +176,7 @@ class EmbeddedClient(ChatCompletionClient):
         choice = await self._engine.tools.choose(prompt.wish, offers, prompt.now, must=must, found=found)
         if choice.calls:
             return _Reply([_function_call(call) for call in choice.calls])
-        acting = {offer.server for offer in offers if is_write(offer)}
-        # A server that acts searches for what it acts on, which is no place to look for an answer in general.
-        searches = [offer for offer in offers if is_search(offer) and offer.server not in acting]
+        searches = looks_up(offers)
         if not choice.reply and searches:
             fallback = await self._engine.tools.choose(prompt.wish, searches[:1], prompt.now, must=True)
             if fallback.calls:

@@ -168,6 +168,12 @@ def is_search(offer: Offer) -> bool:
     )
 
 
+def looks_up(offers: Sequence[Offer]) -> list[Offer]:
+    """The searches to ask for an answer; a server that acts searches for what it acts on, not for answers."""
+    acting = {offer.server for offer in offers if is_write(offer)}
+    return [offer for offer in offers if is_search(offer) and offer.server not in acting]
+
+
 def text_of(offer: Offer) -> str:
     """Everything that an offer says about itself."""
     return f"{offer.label} {offer.description} {' '.join(offer.examples)} {parameter_words(offer.schema)}"

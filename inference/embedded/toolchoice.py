@@ -1,17 +1,17 @@
 """Chooses tools for a task and fills their arguments; asks back where a needed value is missing."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
 
-from inference.embedded.arguments.filler import Words
+from inference.embedded.arguments.filler import Filled, Words, fill
 from inference.embedded.entities import Entities
 from inference.embedded.intents import Intent, clean, split_intents, wants_action
-from inference.embedded.ranking import Ranking, fits, is_search, text_of
+from inference.embedded.ranking import Ranking, fits, is_search, looks_up, text_of
 from inference.embedded.schemas import Offer
 from inference.embedded.settings import EmbeddedSettings
 from inference.embedded.synonyms import rephrased
@@ -76,20 +76,24 @@ class ToolChooser:
     def _decide(self, matching: "_Matching") -> Choice:
         rarity = Rarity([set(key_stems(text_of(offer))) for offer in matching.offers])
         known = frozenset(value.lower() for offer in matching.offers for value in _enum_labels(offer))
-        calls: list[Call] = []
+        chosen: dict[int, tuple[Offer, Call]] = {}
         asks: list[str] = []
+        unserved: dict[int, Words] = {}
         for at, intent in enumerate(matching.intents):
             words = Words(intent.whole, matching.today, matching.likes.of(at), matching.found, known)
             ranking = Ranking(intent.text, matching.bare[at], words, matching.offers, matching.meaning[at])
             best = ranking.best(rarity)
             if best is None or (not matching.must and not fits(best, intent.text)):
-                continue
-            if best.filled.missing:
+                unserved[at] = words
+            elif best.filled.missing:
                 asks.append(ask_for(best.offer, best.filled.missing))
-                continue
-            call = Call(best.offer.tool, best.offer.arguments(_generous(best.offer, best.filled.arguments)))
-            if call not in calls:
-                calls.append(call)
+            else:
+                chosen[at] = best.offer, _call(best.offer, best.filled)
+        chosen |= _searched_too(unserved, [offer for offer, _ in chosen.values()], matching.offers)
+        calls: list[Call] = []
+        for at in sorted(chosen):
+            if chosen[at][1] not in calls:
+                calls.append(chosen[at][1])
         return Choice(tuple(calls[: self._settings.max_parallel_calls]), "" if calls else " ".join(dict.fromkeys(asks)))
 
 
@@ -122,6 +126,21 @@ class _Likes:
             return float(self._table[intent, column]) if column is not None else 0.0
 
         return like
+
+
+def _searched_too(
+    unserved: Mapping[int, Words], chosen: Sequence[Offer], offers: Sequence[Offer]
+) -> dict[int, tuple[Offer, Call]]:
+    """Parts that no tool fits are searched for where another part is: a search takes any question."""
+    search = next((offer for offer in looks_up(offers) if offer in chosen), None)
+    if search is None:
+        return {}
+    fillings = {at: fill(search.schema, words) for at, words in unserved.items()}
+    return {at: (search, _call(search, filled)) for at, filled in fillings.items() if not filled.missing}
+
+
+def _call(offer: Offer, filled: Filled) -> Call:
+    return Call(offer.tool, offer.arguments(_generous(offer, filled.arguments)))
 
 
 def _generous(offer: Offer, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -179,6 +179,14 @@ async def test_a_reading_tool_is_not_called_without_saying_what_to_read(client: 
     assert [call.name for call in result.content] == ["papers__search"]
 
 
+async def test_every_part_is_searched_for_where_one_is_and_no_other_tool_fits(client: EmbeddedClient) -> None:
+    parts = ["How long may Kwame stay?", "Which passages answer who pays the hotel?"]
+    for first, second in (parts, parts[::-1]):
+        result = await client.create(prompt(task=f"{first} {second}"), tools=[SEARCH])
+        assert isinstance(result.content, list)
+        assert [json.loads(call.arguments)["query"] for call in result.content] == [first, second]
+
+
 async def test_documents_that_differ_are_shown_with_their_dates(client: EmbeddedClient) -> None:
     found = evidence("A hotel night may cost up to 120 euros.", "A hotel night may cost up to 150 euros.")
     found["evidence"][0]["modified"] = "2023-02-01"
