@@ -129,7 +129,7 @@ class RetrievalSettings(_Settings):
     dense_weight: float = Field(default=0.65, ge=0, le=1, description="At first look; the rest is the lexical index's.")
     per_document: int = Field(default=4, ge=1, le=100, description="Passages of one document before others get a turn.")
     answerable_odds: float = Field(
-        default=-1.9, description="Log-odds of the judge at which `answerable` is 0.5; see docs/knowledge.md."
+        default=-2.1, description="Log-odds of the judge at which `answerable` is 0.5; see docs/knowledge.md."
     )
     answerable_fit: float = Field(
         default=0.58, gt=0, lt=2, description="The same where nothing was judged: how well the best passage fits."

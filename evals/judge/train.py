@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from evals.embedded.calibrate import auroc
 from evals.judge.data import QUESTIONS, Pair, handbook_pairs, squad_pairs
+from evals.judge.names import with_name
 from evals.judge.network import JudgeNetwork
 from knowledge.embed.model import package_folder
 from knowledge.judge.cross_encoder import HEADING_TOKENS, MAX_TOKENS, QUESTION_TOKENS
@@ -152,6 +153,7 @@ async def main(given: argparse.Namespace) -> None:
     kept = rng.sample(squad, min(given.most_squad, len(squad)))
     examples = Examples()
     pairs = [*kept, *(pair for name, every in by_name.items() if name != given.held_out for pair in every)]
+    pairs += [named for pair in pairs for named in with_name(pair, rng)]
     held = by_name.get(given.held_out, [])
     network = JudgeNetwork(package_folder() / "model.safetensors")
     if given.init:

@@ -21,7 +21,7 @@ _FIELD = 5
 _NO_VALUE = -0.75
 """A value of the kind that is asked for may be written in a way that is not known here."""
 
-WEIGHTS, LINE = (5.0, 1.0, 2.0, 4.0, 1.0), 0.78
+WEIGHTS, LINE = (5.0, 1.0, 2.0, 4.0, 1.0), 1.5
 UNJUDGED_WEIGHTS, UNJUDGED_LINE = (10.7, 2.9, 2.9, 6.0), 5.8
 """Where the search did not judge."""
 _SUREST = 0.997

@@ -17,6 +17,11 @@ from tests.knowledge.retrieval.helpers import ADA, WordEmbedder, make_document
 LEAVE = PassageText("Leave", "Parental leave", "New parents may stay at home for twenty weeks on full pay.")
 NOTICE = PassageText("Leave", "Parental leave", "Tell your manager about parental leave as early as you can.")
 BIKES = PassageText("Bikes", "Loads", "The cargo bike carries eighty kilograms.")
+REMOTE = PassageText(
+    "Remote work",
+    "Who may work remotely",
+    "Office roles may work remotely up to 2 days a week, agreed with the manager. Production works on site.",
+)
 QUESTION = "How many weeks of parental leave do I get?"
 
 
@@ -25,6 +30,16 @@ async def test_the_passage_that_answers_stands_above_those_about_the_topic_and_t
     leave, notice, bikes = await judge.judge(QUESTION, [LEAVE, NOTICE, BIKES])
     await judge.close()
     assert leave > 0 > max(notice, bikes)
+
+
+@pytest.mark.parametrize(
+    "who", ["Fatima", "Pieter", "Oluwaseun", "Svetlana", "Mr Okonkwo", "my colleague Yıldız", "somebody", "an employee"]
+)
+async def test_who_is_asked_about_does_not_decide(models: Path, who: str) -> None:
+    judge = CrossEncoder(models)
+    remote, bikes = await judge.judge(f"How many days a week may {who} work remotely?", [REMOTE, BIKES])
+    await judge.close()
+    assert remote > 0 > bikes
 
 
 async def test_what_was_judged_is_remembered_and_what_is_new_is_read(models: Path) -> None:
