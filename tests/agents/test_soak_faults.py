@@ -289,7 +289,7 @@ async def test_a_thousand_turns_with_faults_leave_nothing_behind(tmp_path: Path,
     print(f"\n{TURNS} turns in {took_s:.0f} s; {dict(sorted(soak.ends.items()))}; unanswered {soak.unanswered}")
     print(f"at first {at_first}\nbefore   {before}\nafter    {after}\nclosed   {closed}")
     assert soak.unanswered < soak.ends["plain: run.finished"] / 2  # a server that is killed or overloaded is missed
-    assert (after.turns, closed.turns) == (0, 0)
+    assert max(after.turns, closed.turns) <= at_first.turns  # tests before may have left some
     assert after.tasks == before.tasks
     assert closed.tasks == at_first.tasks
     assert after.descriptors <= before.descriptors
