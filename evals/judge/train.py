@@ -1,4 +1,4 @@
-"""Train the judge of passages: a few tens of minutes on two cores. Needs `torch`, beside what the project installs.
+"""Train the judge of passages: about an hour on two cores. Needs `torch`, beside what the project installs.
 
     python -m evals.judge.train HANDBOOKS --squad FILE... --work DIR --held-out NAME --out ADAPTER [--init CHECKPOINT]
 

@@ -26,7 +26,6 @@ from inference.embedded.compose.passages import CANNOT_CALCULATE
 from inference.embedded.compose.synthesis import CITATION, synthesise
 from inference.embedded.engine import EmbeddedEngine
 from inference.embedded.prompt_reader import Prompt, read_prompt
-from inference.embedded.ranking import looks_up
 from inference.embedded.schemas import Offer, offers_of
 from inference.embedded.structured import dumps, fill_schema, is_plan, plan_of, verdict_of
 from inference.embedded.text import sentences
@@ -176,11 +175,6 @@ class EmbeddedClient(ChatCompletionClient):
         choice = await self._engine.tools.choose(prompt.wish, offers, prompt.now, must=must, found=found)
         if choice.calls:
             return _Reply([_function_call(call) for call in choice.calls])
-        searches = looks_up(offers)
-        if not choice.reply and searches:
-            fallback = await self._engine.tools.choose(prompt.wish, searches[:1], prompt.now, must=True)
-            if fallback.calls:
-                return _Reply([_function_call(call) for call in fallback.calls])
         return _Reply(choice.reply or "NO_ANSWER None of the tools at hand fits this request.")
 
     async def _direct(self, prompt: Prompt) -> str:

@@ -1,7 +1,7 @@
 """Chooses tools for a task and fills their arguments; asks back where a needed value is missing."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -50,7 +50,7 @@ class ToolChooser:
     async def choose(
         self, wish: str, offers: Sequence[Offer], today: date, *, must: bool = False, found: str = ""
     ) -> Choice:
-        """Calls for every intent of the wish that some offer serves; `must` calls the best one in any case.
+        """Calls for every intent of the wish that an offer serves or a search may; `must`: for all of them.
 
         `found` is what earlier steps found: the text to send where the wish speaks of "it" or "the result".
         """
@@ -89,7 +89,8 @@ class ToolChooser:
                 asks.append(ask_for(best.offer, best.filled.missing))
             else:
                 chosen[at] = best.offer, _call(best.offer, best.filled)
-        chosen |= _searched_too(unserved, [offer for offer, _ in chosen.values()], matching.offers)
+        if chosen or not asks:
+            chosen |= _searched(unserved, {offer.tool for offer, _ in chosen.values()}, matching.offers)
         calls: list[Call] = []
         for at in sorted(chosen):
             if chosen[at][1] not in calls:
@@ -128,11 +129,11 @@ class _Likes:
         return like
 
 
-def _searched_too(
-    unserved: Mapping[int, Words], chosen: Sequence[Offer], offers: Sequence[Offer]
+def _searched(
+    unserved: Mapping[int, Words], chosen: Set[str], offers: Sequence[Offer]
 ) -> dict[int, tuple[Offer, Call]]:
-    """Parts that no tool fits are searched for where another part is: a search takes any question."""
-    search = next((offer for offer in looks_up(offers) if offer in chosen), None)
+    """Parts that no tool fits are searched for, where the others are or there are none: a search takes any question."""
+    search = next((offer for offer in looks_up(offers) if not chosen or offer.tool in chosen), None)
     if search is None:
         return {}
     fillings = {at: fill(search.schema, words) for at, words in unserved.items()}
