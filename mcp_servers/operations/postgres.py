@@ -7,6 +7,7 @@ first. The driver is psycopg 3, which Signalbox does not install by itself.
 import logging
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -24,6 +25,8 @@ _GRACE_S = 2.0
 _STREAM = {"stream_results": True, "max_row_buffer": 500}
 _CONNECT_TIMEOUT_S = 10
 _CANCEL_TIMEOUT_S = 1.0
+_CANCEL_EVERY_S = 0.02
+_CANCEL_FOR_S = 5.0
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _CANCELLED = "57014"
 _COLUMNS = (
@@ -57,7 +60,7 @@ class PostgresReader:
         except TimeoutError as error:
             raise too_slow(limits.timeout_s) from error
         finally:
-            if not running.over:
+            if not running.over.is_set():
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(running.stop)
 
@@ -74,11 +77,11 @@ class PostgresReader:
             with self._engine.connect() as connection, running.on(connection):
                 connection.exec_driver_sql("SET TRANSACTION READ ONLY")
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(limits.timeout_s * 1000)}")
-                result = connection.execute(
+                with connection.execute(
                     _text(statement.sql, statement.binds), dict(statement.binds), execution_options=_STREAM
-                )
-                names = tuple(result.keys())
-                rows, more = take(result, statement.offset, limits)
+                ) as result:
+                    names = tuple(result.keys())
+                    rows, more = take(result, statement.offset, limits)
                 connection.rollback()
         except DBAPIError as error:
             raise self._explain(error, limits) from error
@@ -108,7 +111,7 @@ class _Running:
     """One statement at the server, which another thread may stop."""
 
     def __init__(self) -> None:
-        self.over = False
+        self.over = threading.Event()
         self._lock = threading.Lock()
         self._driver: Any = None
         self._stopped = False
@@ -119,14 +122,15 @@ class _Running:
         with self._lock:
             self._driver = None if self._stopped else connection.connection.driver_connection
         if self._driver is None:
-            self.over = True
+            self.over.set()
             raise UserFault("The call was cancelled before its query began.")
         try:
             yield
         finally:
             # The lock keeps the connection here while a cancel request for it is on its way.
             with self._lock:
-                self.over, self._driver = True, None
+                self._driver = None
+            self.over.set()
             if self._stopped:
                 connection.invalidate()
 
@@ -134,14 +138,26 @@ class _Running:
         """Have the server end the statement, or keep it from beginning; raises nothing: who asked has gone."""
         with self._lock:
             self._stopped = True
-            if self._driver is None:
+        # A request that finds the server between two statements does nothing: it is made until the work is over.
+        until = time.monotonic() + _CANCEL_FOR_S
+        while time.monotonic() < until:
+            if not self._cancel() or self.over.wait(_CANCEL_EVERY_S):
                 return
+        _log.warning("operations.cancel_failed error=StillRunning")
+
+    def _cancel(self) -> bool:
+        """Whether the server was asked; where it could not be, the statement's timeout ends it."""
+        with self._lock:
+            if self._driver is None:
+                return False
             import psycopg  # the driver is not installed where SQLite is used
 
             try:
                 self._driver.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
-            except psycopg.Error as error:  # its statement timeout ends it then
+            except psycopg.Error as error:
                 _log.warning("operations.cancel_failed error=%s", type(error).__name__)
+                return False
+            return True
 
 
 def _text(sql: str, binds: Mapping[str, Any]) -> sa.TextClause:

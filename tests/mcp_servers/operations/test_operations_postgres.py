@@ -23,7 +23,6 @@ from tests.postgres import Postgres
 pytestmark = [
     pytest.mark.timeout(60),
     # psycopg does not mark a server-side cursor as closed when its transaction failed; nothing is left open there.
-    pytest.mark.filterwarnings("ignore:.*ServerCursorMixin:pytest.PytestUnraisableExceptionWarning"),
 ]
 COUNTS = "SELECT COUNT(*), (SELECT COUNT(*) FROM orders), (SELECT SUM(on_hand) FROM stock) FROM people"
 STAFF = Principal(user="ada", groups=frozenset({"staff", "operations", "finance", "managers", "people"}))
@@ -115,20 +114,30 @@ async def test_the_connection_itself_cannot_write_and_ends_at_its_deadline(loade
     await reader.close()
 
 
-async def test_a_cancelled_call_ends_at_the_server_and_its_connection_serves_nobody_else(loaded: str):
-    active = (
-        "SELECT COUNT(*) FROM pg_stat_activity WHERE state = 'active' AND datname = current_database() "
+@pytest.mark.parametrize(
+    ("sql", "offset"),
+    [
+        pytest.param("SELECT pg_sleep(50)", 0, id="one long statement"),
+        # A request to cancel does nothing when it finds the server between two of them.
+        pytest.param("SELECT generate_series(1, 500000000)", 500_000_000, id="many short ones"),
+    ],
+)
+async def test_a_cancelled_call_ends_at_the_server_and_its_connection_serves_nobody_else(
+    loaded: str, sql: str, offset: int
+):
+    at_work = (
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE state <> 'idle' AND datname = current_database() "
         "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
 
     async def until(running: int) -> None:
         async with asyncio.timeout(20):
-            while (await asyncio.to_thread(run, loaded, active))[0][0] != running:
+            while (await asyncio.to_thread(run, loaded, at_work))[0][0] != running:
                 await asyncio.sleep(0.05)
 
     reader = open_reader(loaded, max_parallel=1)
     patient = Limits(timeout_s=60, max_rows=10, max_bytes=10_000, max_cell_chars=100)
-    call = asyncio.create_task(reader.fetch(Statement(sql="SELECT pg_sleep(50)", binds={}, reads=None), patient))
+    call = asyncio.create_task(reader.fetch(Statement(sql=sql, binds={}, reads=None, offset=offset), patient))
     await until(1)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
