@@ -1,5 +1,6 @@
 """The stdio twin: a server for clients that only launch commands, relaying to a running gateway."""
 
+import anyio
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -31,8 +32,12 @@ class RelayAssistant:
         return Passages.model_validate(await self._call(context, "search_documents", {"query": query, "limit": limit}))
 
     async def _call(self, context: Context, tool: str, arguments: dict[str, object]) -> object:
+        # The SDK runs these in tasks of their own: one at a time, and the answer after them, or it overtakes them.
+        turn = anyio.Lock()
+
         async def forward(progress: float, total: float | None, message: str | None) -> None:
-            await context.report_progress(progress, total, message)
+            async with turn:
+                await context.report_progress(progress, total, message)
 
         headers = {"Authorization": f"Bearer {self._key.get_secret_value()}"}
         timeout = httpx2.Timeout(_ASK_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S)
@@ -42,6 +47,8 @@ class RelayAssistant:
                 Client(streamable_http_client(self._url, http_client=http)) as client,
             ):
                 result = await client.call_tool(tool, arguments, _ASK_TIMEOUT_S, forward)
+                async with turn:  # whose steps have all been told by then
+                    pass
         except* (httpx2.HTTPError, OSError) as group:
             raise UpstreamDown(
                 f"Signalbox at {self._url!r} does not answer.", hint="Start it with `signalbox up`, or check the key."
