@@ -12,7 +12,7 @@ again before the call. The call carries the approval's id as idempotency key, so
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -193,7 +193,7 @@ class Approvals:
     async def decide(self, principal: Principal, approval_id: str, *, approve: bool, reason: str = "") -> Approval:
         """Decide once and, when approved, carry it out; raises `Conflict` when it is no longer pending.
 
-        Carrying out goes on when the caller goes away; the approval then has the outcome.
+        Deciding and carrying out go on when the caller goes away; the approval then has the outcome.
         """
         current = await self.get(principal, approval_id)
         change = {
@@ -202,18 +202,22 @@ class Approvals:
             "decided_by": principal.user,
             "reason": _storable(reason),
         }
+        # One task from the decision on: a caller that leaves between its commit and its effect must not part them.
+        return await asyncio.shield(self._begin(current, self._settle(principal, approval_id, change)))
+
+    async def _settle(self, principal: Principal, approval_id: str, change: Mapping[str, Any]) -> Approval:
         if not await self._move(approval_id, ("pending",), change):
             current = await self.get(principal, approval_id)
             raise Conflict(
                 f"Approval {approval_id!r} is {current.state} and can no longer be decided.",
                 hint="Ask again to have the action proposed anew." if current.state == "expired" else "",
             )
-        _log.info("approval.decided", approval=approval_id, approve=approve, by=principal.user)
+        _log.info("approval.decided", approval=approval_id, approve=change["state"] == "approved", by=principal.user)
         decided = await self._row(approval_id)
-        if not approve:
-            await self._tell(decided)
-            return decided
-        return await asyncio.shield(self._begin(decided))
+        if decided.state == "approved":
+            return await self._carry_out(decided)
+        await self._tell(decided)
+        return decided
 
     async def resume(self) -> int:
         """Begin to carry out what was approved and not finished when the process ended; how many that are."""
@@ -222,7 +226,7 @@ class Approvals:
             waiting = [_approval(row) for row in (await connection.execute(query)).mappings().all()]
         for approval in waiting:
             _log.info("approval.resumed", approval=approval.id, state=approval.state)
-            self._begin(approval)
+            self._begin(approval, self._carry_out(approval))
         return len(waiting)
 
     async def close(self, *, grace_s: float = 5) -> None:
@@ -235,15 +239,16 @@ class Approvals:
         if unfinished:
             await asyncio.wait(unfinished, timeout=1)
 
-    def _begin(self, approval: Approval) -> asyncio.Task[Approval]:
-        task = asyncio.create_task(self._carry_out(approval), name=f"approval {approval.id}")
+    def _begin(self, approval: Approval, work: Coroutine[Any, Any, Approval]) -> asyncio.Task[Approval]:
+        task = asyncio.create_task(work, name=f"approval {approval.id}")
         self._working.add(task)
         task.add_done_callback(self._finished)
         return task
 
     def _finished(self, task: asyncio.Task[Approval]) -> None:
         self._working.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:  # the database: resumed at the next start
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, SignalboxError):  # the database: resumed at the next start
             _log.error("approval.interrupted", task=task.get_name(), error=type(error).__name__)
 
     async def _carry_out(self, approval: Approval) -> Approval:

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runs.approvals import Approval, Approvals, Executed, binding_of, canonical_json
@@ -200,6 +201,26 @@ async def test_what_a_crash_interrupted_is_resumed_with_the_same_key(tmp_path: P
     assert world.told == [(view.id, "done")]
     assert await restarted.resume() == 0
     await engine.dispose()
+
+
+@pytest.mark.parametrize(("approve", "state"), [(True, "done"), (False, "denied")])
+async def test_who_leaves_while_the_decision_is_written_leaves_nothing_half_done(
+    desk: Approvals, world: World, engine: AsyncEngine, approve: bool, state: str
+):
+    view = await desk.propose(context(), TOOL, {"title": "x"}, "p")
+    deciding = asyncio.create_task(desk.decide(ADA, view.id, approve=approve))
+
+    def leave(_connection: object) -> None:
+        deciding.cancel()
+
+    event.listen(engine.sync_engine, "commit", leave)
+    await asyncio.wait([deciding])
+    event.remove(engine.sync_engine, "commit", leave)
+    await desk.close()
+    assert deciding.cancelled()
+    assert (await desk.get(ADA, view.id)).state == state
+    assert world.told == [(view.id, state)]
+    assert world.calls == ([view.id] if approve else [])
 
 
 async def test_pending_approvals_survive_a_restart(desk: Approvals, engine: AsyncEngine, world: World):
