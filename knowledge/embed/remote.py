@@ -1,7 +1,6 @@
 """Vectors from any server that speaks `/v1/embeddings` (vLLM in production)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import httpx2
 import numpy as np
@@ -74,12 +73,21 @@ class OpenAIEmbedder:
         if response.status_code >= 500 or response.status_code == 429:
             raise UpstreamDown(f"The embedding server answered {response.status_code}.", hint="Try again.")
         if response.status_code != 200:
-            raise ToolFault(f"The embedding server refused model {self._model!r}: {response.text[:200]}")
-        return self._vectors(response.json(), len(texts))
+            raise ToolFault(
+                f"The embedding server refused model {self._model!r}: {response.text[:200]}",
+                hint="Are embedding.model and embedding.api_key right?",
+            )
+        return self._vectors(response, len(texts))
 
-    def _vectors(self, reply: dict[str, Any], expected: int) -> Floats:
-        items = sorted(reply.get("data", ()), key=lambda item: item["index"])
-        vectors = np.array([item["embedding"] for item in items], np.float32)
+    def _vectors(self, response: httpx2.Response, expected: int) -> Floats:
+        try:
+            items = sorted(response.json()["data"], key=lambda item: item["index"])
+            vectors = np.array([item["embedding"] for item in items], np.float32)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ToolFault(
+                f"What answers at {self._client.base_url} sends no vectors: {error!r}.",
+                hint="Is embedding.base_url the address of an embedding server?",
+            ) from error
         if vectors.shape != (expected, self._dimensions):
             raise ToolFault(
                 f"The embedding server sent vectors of shape {vectors.shape}, not {(expected, self._dimensions)}.",

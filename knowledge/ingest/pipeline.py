@@ -60,7 +60,8 @@ class IngestPipeline:
     ) -> IngestReport:
         """Make the record hold what the source has now; a dry run reads and parses but writes nothing.
 
-        Raises `UserFault` where the source itself is wrong; a file that cannot be taken is quarantined instead.
+        Raises `UserFault` where the source itself is wrong; a file that cannot be taken is quarantined instead. A fault
+        of the embedder or the record ends the run with what it says: every document stays as it was last kept.
         """
         source = connector.name if tenant == _DEFAULT_TENANT else f"{tenant}:{connector.name}"
         known = await self._record.known(source)
@@ -95,6 +96,14 @@ class IngestPipeline:
             seconds=report.seconds,
         )
         return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Same:
+    """Content that the record has already: under which uri, and who may see it and its parts from now on."""
+
+    uri: str
+    access: dict[str, AccessRule]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,25 +147,31 @@ class _Run:
             self.tally.unchanged += 1
             return
         try:
-            if item.region and item.region != self.settings.region:
-                raise ToolFault(f"It belongs to the region {item.region!r}, this store to {self.settings.region!r}.")
-            data = await self._read(item)
-            sha = await asyncio.to_thread(_sha256, data)
-            if known is not None and known.content_sha256 == sha:
-                before = Stamp.read(known.fingerprint)
-                if before.pipeline == stamp.pipeline:
-                    await self._relabel(item, item.uri, stamp, data)
-                    self._count_relabelled(before, stamp)
-                    return
-            elif known is None and (old := self._moved_from(sha, stamp)) is not None:
-                await self._relabel(item, old, stamp, data)
-                self.tally.moved += 1
-                return
-            parsed = await self.parser.parse(item.document, data)
-            del data  # the record may take its time; the bytes are not needed for it
-            await self._keep(item, stamp, parsed)
-        except ToolFault as fault:
+            step = await self._compare(item, stamp, known)
+        except ToolFault as fault:  # of this document; what goes wrong with the record or the embedder ends the run
             await self._leave_out(item, fault, known)
+            return
+        if isinstance(step, Parsed):
+            await self._keep(item, stamp, step)
+            return
+        await self._relabel(item, step, stamp)
+        if known is None:
+            self.tally.moved += 1
+        else:
+            self._count_relabelled(Stamp.read(known.fingerprint), stamp)
+
+    async def _compare(self, item: SourceItem, stamp: Stamp, known: KnownDocument | None) -> Parsed | _Same:
+        """What is to be written of an item; raises `ToolFault` where the item itself is at fault. Writes nothing."""
+        if item.region and item.region != self.settings.region:
+            raise ToolFault(f"It belongs to the region {item.region!r}, this store to {self.settings.region!r}.")
+        data = await self._read(item)
+        sha = await asyncio.to_thread(_sha256, data)
+        if known is not None and known.content_sha256 == sha:
+            if Stamp.read(known.fingerprint).pipeline == stamp.pipeline:
+                return await self._same(item, item.uri, stamp, data)
+        elif known is None and (old := self._moved_from(sha, stamp)) is not None:
+            return await self._same(item, old, stamp, data)
+        return await self.parser.parse(item.document, data)
 
     def _moved_from(self, sha: str, stamp: Stamp) -> str | None:
         if getattr(self.connector, "partial", False):
@@ -181,20 +196,23 @@ class _Run:
                 f"Reading it took longer than {self.settings.read_timeout_s:g} s.", retryable=True
             ) from error
 
-    async def _relabel(self, item: SourceItem, old_uri: str, stamp: Stamp, data: bytes) -> None:
+    async def _same(self, item: SourceItem, old_uri: str, stamp: Stamp, data: bytes) -> _Same:
         """Same content under another name, time or access rule; only a new access rule makes us parse it again."""
         tree = self.inventory.tree(old_uri)
         access = {uri: document.access for uri, document in tree.items()}
         if Stamp.read(tree[old_uri].fingerprint).labels != stamp.labels:
             parsed = await self.parser.parse(item.document, data)
             access |= {part_uri(old_uri, part.path): rule for part, rule in _effective(item, parsed)}
-        for uri, document in tree.items():
-            inside = uri.removeprefix(old_uri)
+        return _Same(old_uri, access)
+
+    async def _relabel(self, item: SourceItem, same: _Same, stamp: Stamp) -> None:
+        for uri, document in self.inventory.tree(same.uri).items():
+            inside = uri.removeprefix(same.uri)
             if self.record is not None:
                 change = self.record.touch(
                     document.document_id,
                     fingerprint=str(stamp),
-                    access=access[uri],
+                    access=same.access[uri],
                     document=f"{item.document}{_path_in(inside)}",
                     uri=f"{item.uri}{inside}",
                 )

@@ -1,0 +1,99 @@
+"""The embedder or the record fails, the documents are fine: nothing that was there is lost, the next run completes."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from knowledge.embed import OpenAIEmbedder
+from knowledge.ingest import IngestPipeline, IngestReport
+from knowledge.parse.pool import ParserPool
+from knowledge.service import KnowledgeService
+from knowledge.settings import IngestSettings, RetrievalSettings
+from knowledge.sources import FolderSource
+from signalbox.errors import ToolFault
+from signalbox.identity import Principal
+
+ADA = Principal(user="ada")
+Answer = Callable[[list[str]], httpx2.Response]
+
+
+def vectors(texts: list[str], width: int = 8) -> httpx2.Response:
+    rows = np.random.default_rng(0).normal(size=(len(texts), width)).tolist()
+    return httpx2.Response(200, json={"data": [{"index": at, "embedding": row} for at, row in enumerate(rows)]})
+
+
+class Server:
+    """An embedding server that can be told to answer otherwise."""
+
+    def __init__(self) -> None:
+        self.answer: Answer = vectors
+
+    def embedder(self) -> OpenAIEmbedder:
+        transport = httpx2.MockTransport(self._reply)
+        client = httpx2.AsyncClient(transport=transport, base_url="http://model.test/v1/")
+        return OpenAIEmbedder(client, model="m", dimensions=8)
+
+    def _reply(self, request: httpx2.Request) -> httpx2.Response:
+        return self.answer(json.loads(request.content)["input"])
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def service(tmp_path: Path, server: Server) -> AsyncIterator[KnowledgeService]:
+    opened = await KnowledgeService.open(RetrievalSettings(), tmp_path / "data", server.embedder())
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for name in ("hours", "holidays"):
+        (docs / f"{name}.md").write_text(f"# {name}\n\nThe first version of {name}.\n")
+    return docs
+
+
+async def texts_of(service: KnowledgeService) -> list[str]:
+    documents = await service.documents(ADA)
+    return [(await service.read(ADA, document.document_id)).text for document in documents]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(lambda _: httpx2.Response(401, text="expired"), "refused model 'm': expired", id="expired key"),
+        pytest.param(lambda _: httpx2.Response(404, text="no model"), "refused model 'm': no model", id="no model"),
+        pytest.param(lambda texts: vectors(texts, 7), "vectors of shape", id="other width"),
+        pytest.param(lambda _: httpx2.Response(200, text="<html>"), "sends no vectors", id="a web page"),
+    ],
+)
+async def test_an_embedder_that_refuses_ends_the_run_and_every_document_stays(
+    service: KnowledgeService, server: Server, folder: Path, parser: ParserPool, answer: Answer, reason: str
+) -> None:
+    async def ingest(max_tokens: int) -> IngestReport:
+        settings = IngestSettings.model_validate({"chunk": {"max_tokens": max_tokens}})
+        return await IngestPipeline(service.store, parser, settings).run(FolderSource(folder, name="docs"))
+
+    await ingest(256)
+    before = await texts_of(service)
+    for path in folder.iterdir():
+        path.write_text(path.read_text().replace("first", "second"))
+    server.answer = answer
+    with pytest.raises(ToolFault, match=reason):
+        await ingest(64)
+    assert await texts_of(service) == before
+    assert await service.store.quarantined("docs") == []
+
+    server.answer = vectors
+    report = await ingest(64)
+    assert (report.changed, report.quarantined) == (2, ())
+    assert [text for text in await texts_of(service) if "second version" not in text] == []
