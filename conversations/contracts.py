@@ -59,11 +59,16 @@ class ConversationStore(Protocol):
         ...
 
     async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
-        """First write of a turn."""
+        """First write of a turn; of a run that has its question there already, nothing."""
         ...
 
-    async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
-        """Second write of a turn."""
+    async def add_answer(
+        self, principal: Principal, conversation_id: str, result: RunResult, *, approval_id: str = ""
+    ) -> None:
+        """Second write of a turn, or what became of an approval of it; what is there already stays as it is.
+
+        Whoever gave up waiting for a write cannot know whether it happened: it may be asked for again.
+        """
         ...
 
     async def summary(self, principal: Principal, conversation_id: str) -> Summary:

@@ -19,7 +19,7 @@ def announce_in(store: ConversationStore) -> Announce:
             text=outcome_text(approval),
             engine="signalbox",
         )
-        await store.add_answer(owner, approval.conversation_id, result)
+        await store.add_answer(owner, approval.conversation_id, result, approval_id=approval.id)
 
     return announce
 

@@ -21,7 +21,15 @@ from signalbox.transactions import change, look
 _TITLE_CHARS = 80
 # Made once: putting a statement together costs more than running it.
 _CREATE = sa.insert(conversation)
-_APPEND = sa.insert(message)
+_WRITTEN = tuple(column for column in message.c if not column.primary_key)
+_SAME = ("tenant", "conversation_id", "run_id", "role")
+# A write that nobody waited for any more may have been made: the same one again is not a second message.
+_APPEND = sa.insert(message).from_select(
+    [column.name for column in _WRITTEN],
+    sa.select(*(sa.bindparam(column.name, type_=column.type) for column in _WRITTEN)).where(
+        ~sa.exists().where(*(message.c[name] == sa.bindparam(name, type_=message.c[name].type) for name in _SAME))
+    ),
+)
 _TOUCH = (
     sa.update(conversation)
     .where(
@@ -83,7 +91,10 @@ class SqlConversationStore:
         return [_message(row) for row in reversed(rows)]
 
     async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
-        """First write of a turn; makes the conversation and its title when it is the first question."""
+        """First write of a turn; makes the conversation and its title when it is the first question.
+
+        Written once for each run.
+        """
 
         def add(connection: sa.Connection) -> None:
             if not _touch(connection, principal, conversation_id, title=_title(text)):
@@ -95,14 +106,24 @@ class SqlConversationStore:
 
         await change(self._engine, add)
 
-    async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
-        """Second write of a turn; raises `NotFound` when the conversation was deleted meanwhile."""
+    async def add_answer(
+        self, principal: Principal, conversation_id: str, result: RunResult, *, approval_id: str = ""
+    ) -> None:
+        """Second write of a turn, once for each run, and once for each approval that came to its end.
+
+        Raises `NotFound` when the conversation was deleted meanwhile.
+        """
         record = result.model_dump_json()
 
         def add(connection: sa.Connection) -> None:
             if not _touch(connection, principal, conversation_id):
                 raise _unknown(conversation_id)
-            answer = {"role": "assistant", "text": result.text, "run_id": result.run_id, "result": record}
+            answer = {
+                "role": "assistant",
+                "text": result.text,
+                "run_id": approval_id or result.run_id,
+                "result": record,
+            }
             _append(connection, principal, conversation_id, **answer)
 
         await change(self._engine, add)
@@ -226,5 +247,6 @@ def _conversation(row: Mapping[Any, Any]) -> Conversation:
 
 def _message(row: Mapping[Any, Any]) -> Message:
     result = RunResult.model_validate_json(row["result"]) if row["result"] else None
-    said = {name: row[name] for name in ("id", "role", "text", "run_id")}
-    return Message(**said, at=_utc(row["at"]), result=result)
+    said = {name: row[name] for name in ("id", "role", "text")}
+    run_id = result.run_id if result else row["run_id"]
+    return Message(**said, at=_utc(row["at"]), run_id=run_id, result=result)

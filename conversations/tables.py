@@ -30,7 +30,7 @@ message = sa.Table(
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-    sa.Column("run_id", sa.String(64), nullable=False, server_default=""),
+    sa.Column("run_id", sa.String(64), nullable=False, server_default=""),  # of an approval's outcome the approval's id
     sa.Column("result", sa.Text),  # JSON of runs.events.RunResult
     sa.Index("ix_message_conversation", "tenant", "conversation_id", "id"),
 )

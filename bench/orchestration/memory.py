@@ -62,7 +62,9 @@ class MemoryConversations:
 
     async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None: ...
 
-    async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None: ...
+    async def add_answer(
+        self, principal: Principal, conversation_id: str, result: RunResult, *, approval_id: str = ""
+    ) -> None: ...
 
     async def list(self, principal: Principal, *, limit: int = 50, before: str | None = None) -> list[Conversation]:
         return []

@@ -154,7 +154,9 @@ class MemoryConversations:
         kept = self.messages[principal.user, conversation_id]
         kept.append(Message(id=len(kept) + 1, role="user", text=text, at=datetime.now(UTC), run_id=run_id))
 
-    async def add_answer(self, principal: Principal, conversation_id: str, result: RunResult) -> None:
+    async def add_answer(
+        self, principal: Principal, conversation_id: str, result: RunResult, *, approval_id: str = ""
+    ) -> None:
         kept = self.messages[principal.user, conversation_id]
         answer = {"role": "assistant", "text": result.text, "at": datetime.now(UTC), "run_id": result.run_id}
         kept.append(Message.model_validate({"id": len(kept) + 1, "result": result, **answer}))

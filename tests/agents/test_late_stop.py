@@ -1,8 +1,16 @@
 """A stop that comes when the work is all but done: the run is recorded once, as what it became."""
 
 import asyncio
+import sqlite3
+from pathlib import Path
 
-from tests.agents.scripted import ADA, Reply, ask
+from agents.assembly import build_turns
+from agents.settings import AgentsSettings
+from conversations.store import SqlConversationStore
+from runs.events import RunFailed
+from tests.agents.memory import MemoryBus
+from tests.agents.scripted import ADA, Reply, ScriptedModels, ask, collect
+from tests.runs.database import fresh_engine
 
 
 async def test_a_run_that_finishes_although_it_was_stopped_is_recorded_once(house):
@@ -15,3 +23,26 @@ async def test_a_run_that_finishes_although_it_was_stopped_is_recorded_once(hous
     (record,) = [message for message in home.conversations.of(ADA) if message.role == "assistant"]
     assert record.text.split() == ["One.", "Two.", "Three.", "Four."]
     assert not record.result.cancelled
+
+
+async def test_an_answer_whose_write_came_through_too_late_is_in_the_conversation_once(tmp_path: Path, logs):
+    """Another process writes for longer than the turn waits: what was given up is written all the same, once."""
+    engine = await fresh_engine(tmp_path)
+    store = SqlConversationStore(engine)
+    settings = AgentsSettings(lookup_timeout_s=1)
+    models = ScriptedModels(lambda seen: Reply("Hello.", latency_s=0.5))
+    turns = build_turns(settings, models, MemoryBus(), store)
+    stream = turns.run(ask("Hi", model="direct"))
+    started = await anext(stream)
+    other = await asyncio.to_thread(sqlite3.connect, engine.url.database, check_same_thread=False)
+    await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+    ending = asyncio.create_task(collect(stream))
+    while not any(entry["event"] == "run.failed" for entry in logs):
+        await asyncio.sleep(0.01)
+    await asyncio.to_thread(other.close)
+    events = await ending
+    assert isinstance(events[-1], RunFailed)
+    kept = await store.history(ADA, started.conversation_id)
+    assert [(message.role, message.text) for message in kept] == [("user", "Hi"), ("assistant", "Hello.")]
+    await turns.close()
+    await engine.dispose()

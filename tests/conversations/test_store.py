@@ -33,8 +33,9 @@ def result(conversation_id: str, text: str = "30 days [1].") -> RunResult:
 
 async def turn(store: ConversationStore, conversation_id: str | None = None, text: str = "How much leave?") -> str:
     conversation = await store.open(ADA, conversation_id)
-    await store.add_question(ADA, conversation.id, "run_1", text)
-    await store.add_answer(ADA, conversation.id, result(conversation.id))
+    answer = result(conversation.id)
+    await store.add_question(ADA, conversation.id, answer.run_id, text)
+    await store.add_answer(ADA, conversation.id, answer)
     return conversation.id
 
 
@@ -45,6 +46,30 @@ async def test_an_answer_is_kept_with_everything_that_it_rests_on(store: SqlConv
     assert answer.result is not None
     assert answer.result.sources[0].document == "hr/leave.md"
     assert answer.at.tzinfo is not None
+
+
+async def test_a_write_that_is_asked_for_again_is_one_message(store: SqlConversationStore):
+    conversation = await store.open(ADA, None)
+    answer = result(conversation.id)
+    for _ in range(2):
+        await store.add_question(ADA, conversation.id, answer.run_id, "How much leave?")
+    await store.add_answer(ADA, conversation.id, answer)
+    await store.add_answer(ADA, conversation.id, answer.model_copy(update={"cancelled": True}))
+    question, kept = await store.history(ADA, conversation.id)
+    assert (question.text, kept.result) == ("How much leave?", answer)
+
+
+async def test_what_became_of_approvals_stands_beside_the_answer_of_their_run(store: SqlConversationStore):
+    """Each is told once, whether it was decided before the run had its answer or after."""
+    conversation = await store.open(ADA, None)
+    answer = result(conversation.id)
+    await store.add_question(ADA, conversation.id, answer.run_id, "Make two tickets")
+    for approval_id in ("appr_1", "", "appr_2", "appr_2"):
+        said = answer.model_copy(update={"text": approval_id or answer.text})
+        await store.add_answer(ADA, conversation.id, said, approval_id=approval_id)
+    kept = await store.history(ADA, conversation.id)
+    assert [message.text for message in kept] == ["Make two tickets", "appr_1", "30 days [1].", "appr_2"]
+    assert {message.run_id for message in kept} == {answer.run_id}
 
 
 async def test_history_is_the_latest_oldest_first(store: SqlConversationStore):
