@@ -48,7 +48,7 @@ class Connection:
     async def serve(self, on_tools: Callable[[Sequence[DeclaredTool]], None]) -> None:
         """Connect, report every listing of tools, and stay until the far end is lost or `stop` is called.
 
-        Raises whatever kept it from connecting or ended it.
+        Raises whatever kept it from connecting or ended it. Leaving is bounded too, whatever the far end does.
         """
         transport = open_transport(self._spec, lambda: self.lose("the connection ended"))
         client = Client(
@@ -58,9 +58,12 @@ class Connection:
             cache=None,  # the listing is kept here, and renewed by the server's own notifications
         )
         deadline = asyncio.timeout(self._settings.handshake_timeout_s)
-        async with deadline, client:
+        # One that has passed cancels once: the way out after it needs another.
+        leaving = asyncio.timeout(self._settings.handshake_timeout_s + self._settings.shutdown_timeout_s)
+        async with leaving, deadline, client:
             tools = await self._list(client)
             deadline.reschedule(None)
+            leaving.reschedule(None)
             self.client = client
             on_tools(tools)
             listener = asyncio.create_task(self._listen(client), name=f"tool list of {self._spec.name}")
@@ -68,6 +71,7 @@ class Connection:
                 await self._until_over(client, on_tools)
             finally:
                 self.client = None
+                leaving.reschedule(asyncio.get_running_loop().time() + self._settings.shutdown_timeout_s)
                 listener.cancel()
                 await asyncio.wait([listener])
 

@@ -22,6 +22,7 @@ from toolbus.tokens import Tokens
 
 _log = structlog.get_logger(__name__)
 _TERMINATED = "Session terminated"  # how the SDK spells a 404 for a session of the handshake era
+_BEING_MADE = "the connection was lost and is being made anew"
 _LET_OUT_S = 0.05
 _END_S = 1.0
 
@@ -78,14 +79,15 @@ class McpServerHandle:
     def status(self) -> str:
         """`up`, or what is wrong."""
         if self._up() is None:
-            return self._trouble
+            return self._trouble or _BEING_MADE
         return self._gate.trouble or "up"
 
     async def start(self, on_listed: OnListed) -> None:
-        """Begin to supervise; returns when the first attempt to connect has ended."""
+        """Begin to supervise; returns when the first attempt to connect has ended, or should have."""
         first = asyncio.get_running_loop().create_future()
         self._owner = asyncio.create_task(self._supervise(on_listed, first), name=f"mcp server {self.name}")
-        await first
+        limit_s = self._settings.handshake_timeout_s + self._settings.shutdown_timeout_s
+        await asyncio.wait([first], timeout=limit_s + _END_S)  # the attempt has the same limit, and comes first
 
     async def close(self) -> None:
         """Disconnect; a stdio server's process has ended when this returns."""
@@ -192,7 +194,7 @@ class McpServerHandle:
 
     def _down(self) -> UpstreamDown:
         return NotUp(
-            f"The tool server {self.name!r} is not available: {self._trouble}.",
+            f"The tool server {self.name!r} is not available: {self.status()}.",
             hint="Answer without it, or try again later.",
         )
 
@@ -224,7 +226,7 @@ class McpServerHandle:
             if not came_up:
                 came_up = True
                 _log.info("mcp.server.up", server=self.name, tools=len(tools), restarts=self._restarts)
-                self._announce("up", final=False)
+                self._announce("", final=False)
                 if not first.done():
                     first.set_result(None)
 
@@ -236,7 +238,7 @@ class McpServerHandle:
                 raise
             reason = "the connection was torn down"
         except Exception as error:  # noqa: BLE001 - the root of this connection: whatever ended it, it is restarted
-            reason = _describe(error, self._settings)
+            reason = (came_up and connection.lost) or _describe(error, self._settings)
         else:
             reason = connection.lost
         connection.lose(reason)

@@ -21,6 +21,7 @@ from toolbus.settings import ServerSpec
 _log = structlog.get_logger(__name__)
 _MAX_LOG_LINE = 2000
 _STDERR_BUFFER = 64 * 1024
+_PARTING_S = 2.0
 
 Streams = tuple[Any, Any]
 
@@ -58,10 +59,22 @@ async def _http(spec: ServerSpec, on_lost: Callable[[], None]) -> AsyncIterator[
     # Reads may be silent for as long as a call may take; the call's own deadline ends it.
     timeout = httpx2.Timeout(10, read=None)
     async with (
-        httpx2.AsyncClient(headers=headers, timeout=timeout, follow_redirects=False, trust_env=False) as client,
+        httpx2.AsyncClient(
+            headers=headers,
+            timeout=timeout,
+            follow_redirects=False,
+            trust_env=False,
+            event_hooks={"request": [_part_soon]},
+        ) as client,
         streamable_http_client(spec.url, http_client=client) as (reader, writer),
     ):
         yield _Watched(reader, on_lost), writer
+
+
+async def _part_soon(request: httpx2.Request) -> None:
+    # The SDK ends its session with a DELETE on the way out, where no call's deadline counts any more.
+    if request.method == "DELETE":
+        request.extensions["timeout"] = httpx2.Timeout(_PARTING_S).as_dict()
 
 
 class _Watched:
