@@ -2,7 +2,8 @@
 
 A write goes: record (pending) → vectors through the cache → Chroma → one transaction that makes the passages live,
 indexes their words and lets the old ones go → Chroma forgets the old ids. Killed anywhere in between, the document
-is read again by the next run, and nothing half-done is ever found by a search.
+is read again by the next run, and nothing half-done is ever found by a search. Until the old text goes, it is shown to
+those who may see both versions and to nobody else.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
 from knowledge.index.lexical import LexicalIndex
 from knowledge.ingest.contracts import IngestReport, KnownDocument, Quarantined
+from knowledge.sources.access import narrow
 from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
 from knowledge.store.rows import chunk_values, document_values, facet_values, passage_of
@@ -34,7 +36,8 @@ from signalbox.errors import Bug, NotFound, UserFault
 class _Plan:
     document: StoredDocument
     aclset: int
-    relabelled: bool
+    before: int | None
+    meanwhile: int
     alias: Alias
     fresh: list[Chunk]
     kept: list[Chunk]
@@ -106,7 +109,8 @@ class KnowledgeStore:
         async with self._turn(document.document_id):
             async with self._database.write() as connection:
                 plan = await self._begin(connection, document, chunks, text)
-            if plan.relabelled:
+            if plan.before not in (None, plan.aclset):
+                # A label only chooses candidates. What the record still keeps narrower is not shown.
                 await self._relabel(plan.alias, [chunk.chunk_id for chunk in plan.kept], plan.aclset)
             rows = await self._add_vectors(plan)
             async with self._database.write() as connection:
@@ -207,16 +211,7 @@ class KnowledgeStore:
     ) -> _Plan:
         aclset = await intern_rule(connection, document.tenant, document.access)
         alias = await self._aliases.ensure(connection, document.tenant, self._embedder.name)
-        mine = t.document.c.document_id == document.document_id
-        before = (await connection.execute(select(t.document.c.aclset).where(mine))).scalar()
-        if before is None:
-            values = {**document_values(document, aclset), "state": "pending", "fingerprint": ""}
-            await connection.execute(insert(t.document).values(values))
-        else:
-            # Access narrows at once; the fingerprint returns when everything is in place.
-            await connection.execute(update(t.document).where(mine).values(aclset=aclset, fingerprint=""))
-            if before != aclset:
-                await self._lexical.relabel(connection, await _rows(connection, document.document_id))
+        before, meanwhile = await self._narrow(connection, document, aclset)
         left = await self._drop_pending(connection, document.document_id)
         query = select(t.chunk.c.chunk_id).where(t.chunk.c.document_id == document.document_id)
         there = set((await connection.execute(query)).scalars())
@@ -229,8 +224,29 @@ class KnowledgeStore:
         if values:
             await connection.execute(insert(t.chunk), values)
         kept = [chunk for name, chunk in wanted.items() if name in there]
-        relabelled = before is not None and before != aclset
-        return _Plan(document, aclset, relabelled, alias, fresh, kept, sorted((there | left) - set(wanted)))
+        gone = sorted((there | left) - set(wanted))
+        return _Plan(document, aclset, before, meanwhile, alias, fresh, kept, gone)
+
+    async def _narrow(
+        self, connection: AsyncConnection, document: StoredDocument, aclset: int
+    ) -> tuple[int | None, int]:
+        """Who might see the document so far, and who may until the new text takes the old one's place.
+
+        The old text is live until then: the new rule may close it at once, and must not open it to anybody.
+        """
+        mine = t.document.c.document_id == document.document_id
+        before = (await connection.execute(select(t.document.c.aclset).where(mine))).scalar()
+        if before is None:
+            values = {**document_values(document, aclset), "state": "pending", "fingerprint": ""}
+            await connection.execute(insert(t.document).values(values))
+            return None, aclset
+        rule = (await rules_of(connection, [before]))[before]
+        meanwhile = await intern_rule(connection, document.tenant, narrow(rule, document.access))
+        # The fingerprint returns when everything is in place.
+        await connection.execute(update(t.document).where(mine).values(aclset=meanwhile, fingerprint=""))
+        if before != meanwhile:
+            await self._lexical.relabel(connection, await _rows(connection, document.document_id))
+        return before, meanwhile
 
     async def _add_vectors(self, plan: _Plan) -> list[DenseRow]:
         dense = [chunk for chunk in plan.fresh if self._is_dense(plan.document, chunk)]
@@ -246,14 +262,17 @@ class KnowledgeStore:
 
     async def _complete(self, connection: AsyncConnection, plan: _Plan, text: str) -> None:
         document = plan.document
+        mine = t.document.c.document_id == document.document_id
         await self._drop_chunks(connection, document.document_id, plan.gone)
+        # Before its words are indexed, since they are indexed under its access set.
+        await connection.execute(update(t.document).where(mine).values(document_values(document, plan.aclset)))
+        if plan.meanwhile != plan.aclset:
+            await self._lexical.relabel(connection, await _rows(connection, document.document_id))
         await self._refresh(connection, document, plan.kept)
         live = update(t.chunk).where(t.chunk.c.document_id == document.document_id, t.chunk.c.state == "pending")
         rows = (await connection.execute(live.values(state="live").returning(t.chunk.c.seq))).scalars().all()
         for part in batches(rows):
             await self._lexical.add(connection, part)
-        mine = t.document.c.document_id == document.document_id
-        await connection.execute(update(t.document).where(mine).values(document_values(document, plan.aclset)))
         for table in (t.document_text, t.facet):
             await connection.execute(delete(table).where(table.c.document_id == document.document_id))
         await connection.execute(insert(t.document_text).values(document_id=document.document_id, text=text))
