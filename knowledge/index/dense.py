@@ -5,7 +5,7 @@ import hashlib
 import shutil
 import ssl
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,23 +100,24 @@ class DenseIndex:
 
         Chroma's filter costs more the more rows it lets through. Who may see much is answered without it: of the
         nearest of all, those are left out that the asker may not see. Where too few remain, the filter is asked.
+        The same holds for a filter that leaves more documents than one question can name.
         """
         if not sets or (documents is not None and not documents):
             return []
-        where: dict[str, Any] = {"as": {"$in": list(sets)}}
-        if documents is not None and len(documents) <= _MAX_IN:
-            where = {"$and": [where, {"doc": {"$in": list(documents)}}]}
-        visible = frozenset(sets)
+        visible, within = frozenset(sets), None if documents is None else frozenset(documents)
+        many = within is not None and len(within) > _MAX_IN
 
         def work() -> list[tuple[str, float]]:
             target = self._collection(collection)
-            if documents is None and not self._narrow.has(collection, visible):
-                near = _nearest(target, vector, _WIDE * limit, None)
-                seen = [(name, cosine) for name, cosine, label in near if label in visible]
+            if many or (within is None and not self._narrow.has(collection, visible)):
+                near = _nearest(target, vector, _WIDE * limit)
+                seen = [item.pair for item in near if item.aclset in visible and item.within(within)]
                 if len(seen) >= limit:
                     return seen[:limit]
-                self._narrow.add(collection, visible)
-            return [(name, cosine) for name, cosine, _ in _nearest(target, vector, limit, where)]
+                if not many:
+                    self._narrow.add(collection, visible)
+            found = [pair for where in _filters(sets, documents) for pair in _filtered(target, vector, limit, where)]
+            return sorted(found, key=lambda pair: -pair[1])[:limit]
 
         return await self._call(work)
 
@@ -301,15 +302,38 @@ class _Remembered:
                 self._known.popitem(last=False)
 
 
-def _nearest(
-    target: Any, vector: Floats, limit: int, where: dict[str, Any] | None
-) -> list[tuple[str, float, int | None]]:
-    """Ids with cosine and, where nothing was filtered, access set."""
-    include = ["distances"] if where else ["distances", "metadatas"]
-    found = target.query(query_embeddings=[vector], n_results=limit, where=where, include=include)
-    labels = [None] * len(found["ids"][0]) if where else [int(meta["as"]) for meta in found["metadatas"][0]]
-    rows = zip(found["ids"][0], found["distances"][0], labels, strict=True)
-    return [(name, 1.0 - float(far), label) for name, far, label in rows]
+@dataclass(frozen=True)
+class _Near:
+    """A row as it was found without a filter."""
+
+    pair: tuple[str, float]
+    aclset: int
+    document: str
+
+    def within(self, documents: frozenset[str] | None) -> bool:
+        return documents is None or self.document in documents
+
+
+def _nearest(target: Any, vector: Floats, limit: int) -> list[_Near]:
+    """The nearest of all, with what a filter would have looked at."""
+    found = target.query(query_embeddings=[vector], n_results=limit, include=["distances", "metadatas"])
+    rows = zip(found["ids"][0], found["distances"][0], found["metadatas"][0], strict=True)
+    return [_Near((name, 1.0 - float(far)), int(meta["as"]), str(meta["doc"])) for name, far, meta in rows]
+
+
+def _filters(sets: Sequence[int], documents: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    """What Chroma is asked with: more documents than one filter can name are asked for in parts."""
+    visible = {"as": {"$in": list(sets)}}
+    if documents is None:
+        yield visible
+        return
+    for start in range(0, len(documents), _MAX_IN):
+        yield {"$and": [visible, {"doc": {"$in": list(documents[start : start + _MAX_IN])}}]}
+
+
+def _filtered(target: Any, vector: Floats, limit: int, where: dict[str, Any]) -> list[tuple[str, float]]:
+    found = target.query(query_embeddings=[vector], n_results=limit, where=where, include=["distances"])
+    return [(name, 1.0 - float(far)) for name, far in zip(found["ids"][0], found["distances"][0], strict=True)]
 
 
 def _digest(text: str) -> str:

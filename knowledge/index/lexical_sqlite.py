@@ -1,5 +1,6 @@
 """Words beside a SQLite record: FTS5 tables of stems and of letter triples, kept in the record's own transactions."""
 
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import bindparam, text
@@ -53,18 +54,17 @@ class SqliteLexicalIndex(InTransaction):
         match = stem_expression(query) if scope.stems else triple_expression(query)
         if not match or not scope.sets:
             return []
-        documents = "" if scope.documents is None else "AND d.document_id IN :documents "
-        parameters = [bindparam("sets", expanding=True)]
+        # One parameter, however many there are: SQLite may be built to take no more than 32,766.
+        documents = "" if scope.documents is None else "AND d.document_id IN (SELECT value FROM json_each(:documents)) "
         values: dict[str, object] = {"match": match, "sets": scope.sets, "limit": limit}
         if scope.documents is not None:
-            parameters.append(bindparam("documents", expanding=True))
-            values["documents"] = scope.documents
+            values["documents"] = json.dumps(scope.documents)
         statement = text(
             f"SELECT c.chunk_id, -bm25({table}, {_WEIGHTS}) AS score FROM {table} "  # noqa: S608 - constants of ours
             f"JOIN knowledge_chunk c ON c.seq = {table}.rowid "
             "JOIN knowledge_document d ON d.document_id = c.document_id "
             f"WHERE {table} MATCH :match AND d.aclset IN :sets {documents}ORDER BY score DESC LIMIT :limit"
-        ).bindparams(*parameters)
+        ).bindparams(bindparam("sets", expanding=True))
         rows = await connection.execute(statement, values)
         return [(row.chunk_id, float(row.score)) for row in rows]
 

@@ -1,10 +1,10 @@
 """The record's side of a search: what the asker may see, and every candidate read back and checked again."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.contracts import Chunk, Filters, StoredDocument
@@ -13,6 +13,8 @@ from knowledge.schema import chunk, document, facet
 from knowledge.store.access import rules_of
 from knowledge.store.database import batches
 from knowledge.store.rows import instant, read_chunk, read_document
+
+_UNFILTERED = Filters()
 
 
 @dataclass(frozen=True)
@@ -26,29 +28,29 @@ class Candidate:
 
 async def documents_within(connection: AsyncConnection, sets: Sequence[int], filters: Filters) -> list[str] | None:
     """Ids of the visible documents that a filter leaves, or None when nothing is filtered."""
-    if filters == Filters():
+    if filters == _UNFILTERED:
         return None
     query = select(document.c.document_id).where(document.c.aclset.in_(sets), document.c.state == "indexed")
-    rows = await connection.execute(_narrowed(query, filters))
+    rows = await connection.execute(query.where(*_conditions(filters)))
     return [str(name) for name in rows.scalars()]
 
 
-def _narrowed(query: Select[tuple[str]], filters: Filters) -> Select[tuple[str]]:
+def _conditions(filters: Filters) -> Iterator[ColumnElement[bool]]:
+    """What a document must be to pass."""
     if filters.sources:
-        query = query.where(document.c.source.in_(filters.sources))
+        yield document.c.source.in_(filters.sources)
     if filters.media_types:
-        query = query.where(document.c.media_type.in_(filters.media_types))
+        yield document.c.media_type.in_(filters.media_types)
     if filters.documents:
-        query = query.where(document.c.document.in_(filters.documents) | document.c.document_id.in_(filters.documents))
+        yield document.c.document.in_(filters.documents) | document.c.document_id.in_(filters.documents)
     if filters.modified_after:
-        query = query.where(document.c.modified >= instant(filters.modified_after))
+        yield document.c.modified >= instant(filters.modified_after)
     if filters.modified_before:
-        query = query.where(document.c.modified < instant(filters.modified_before))
+        yield document.c.modified < instant(filters.modified_before)
     for kind, values in (("tag", filters.tags), ("author", filters.authors)):
         if values:
             named = (facet.c.document_id == document.c.document_id) & (facet.c.kind == kind)
-            query = query.where(exists().where(named & func.lower(facet.c.value).in_([v.lower() for v in values])))
-    return query
+            yield exists().where(named & func.lower(facet.c.value).in_([v.lower() for v in values]))
 
 
 _COLUMNS = (
@@ -63,10 +65,13 @@ _COLUMNS = (
 )
 
 
-async def checked(connection: AsyncConnection, ids: Iterable[str], sets: Sequence[int]) -> dict[str, Candidate]:
+async def checked(
+    connection: AsyncConnection, ids: Iterable[str], sets: Sequence[int], filters: Filters = _UNFILTERED
+) -> dict[str, Candidate]:
     """The candidates that stand in the record, live, under an access set that is visible at this moment.
 
-    This is the second check of every candidate: an index that lags behind the record cannot leak.
+    This is the second check of every candidate: an index that lags behind the record can neither leak nor offer what
+    a filter leaves out.
     """
     if not sets:
         return {}
@@ -76,7 +81,7 @@ async def checked(connection: AsyncConnection, ids: Iterable[str], sets: Sequenc
             select(*_COLUMNS)
             .join(document, document.c.document_id == chunk.c.document_id)
             .where(chunk.c.chunk_id.in_(part), chunk.c.state == "live", document.c.state == "indexed")
-            .where(document.c.aclset.in_(sets))
+            .where(document.c.aclset.in_(sets), *_conditions(filters))
         )
         rows.extend(await connection.execute(query))
     return await as_candidates(connection, rows)

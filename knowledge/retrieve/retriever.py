@@ -114,7 +114,7 @@ class Retriever:
         async with self._database.read() as connection:
             # Asked again, for rights may have gone while the indexes were busy.
             sets = await visible_sets(connection, search.principal.tenant, subjects)
-            seen = await checked(connection, names, sets)
+            seen = await checked(connection, names, sets, search.filters)
             vectors = await self._indexing.cache.load(connection, {item.passage.sha for item in seen.values()})
         passages = {name: Passage(item, vectors.get(item.passage.sha)) for name, item in seen.items()}
         for run in runs:

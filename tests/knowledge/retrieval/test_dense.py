@@ -47,3 +47,13 @@ async def test_documents_narrow_what_is_found(filled: tuple[DenseIndex, np.ndarr
     found = await index.query("kb_test", vectors[7], list(range(_SETS)), ["d7"], 100)
     assert {int(name[1:]) % 50 for name, _ in found} == {7}
     assert await index.query("kb_test", vectors[7], [], None, 10) == []
+
+
+async def test_more_documents_than_one_question_can_name_narrow_as_well(filled: tuple[DenseIndex, np.ndarray]) -> None:
+    index, vectors = filled
+    others = [f"other{number}" for number in range(45_000)]
+    for documents in (["d7", *others], [*others, "d7"]):
+        for limit in (5, 100):
+            found = await index.query("kb_test", vectors[7], list(range(_SETS)), documents, limit)
+            few = await index.query("kb_test", vectors[7], list(range(_SETS)), ["d7"], limit)
+            assert {name for name, _ in found} == {name for name, _ in few}

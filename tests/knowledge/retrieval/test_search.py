@@ -1,10 +1,12 @@
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import insert, select
 
 from knowledge.contracts import Filters
 from knowledge.languages import language_of
 from knowledge.retrieve.fusion import best_of, fused, spread, varied
+from knowledge.schema import document
 from knowledge.service import KnowledgeService
 from signalbox.errors import NotFound
 from tests.knowledge.retrieval.helpers import ADA, BIKES, CLARA, LEAVE, PAY, make_document
@@ -59,6 +61,19 @@ async def test_filters_narrow(filled: KnowledgeService) -> None:
     assert await names(modified_after=datetime(2026, 4, 30, tzinfo=UTC)) == {"new.md"}
     assert await names(modified_before=datetime(2026, 4, 30, tzinfo=UTC)) == set()
     assert await names(media_types=("application/pdf",)) == set()
+
+
+@pytest.mark.timeout(60)
+async def test_a_filter_holds_however_many_documents_it_leaves(filled: KnowledgeService) -> None:
+    await filled.store.put(*make_document("new.md", ["Leave news."], source="wiki"))
+    async with filled._database.write() as connection:
+        like = (await connection.execute(select(document).where(document.c.document == "new.md"))).mappings().one()
+        many = [{**like, "document_id": f"{number:032x}", "document": f"{number}.md"} for number in range(33_000)]
+        await connection.execute(insert(document), many)
+    found = await filled.search(CLARA, ["parental leave weeks"], Filters(sources=("wiki",)), limit=20)
+    assert _documents(found) == ["new.md"]
+    assert found.hits[0].signals["dense"] > 0
+    assert found.hits[0].signals["lexical"] > 0
 
 
 async def test_several_wordings_are_merged(filled: KnowledgeService) -> None:
