@@ -39,8 +39,18 @@ class SourceItem(_Frozen):
     region: str = ""
 
 
+class Former(_Frozen):
+    """An earlier name of a source, and below which addresses what it took lies."""
+
+    name: str
+    roots: tuple[str, ...]
+
+
 class Connector(Protocol):
-    """One kind of source."""
+    """One kind of source.
+
+    It may have more to say: `partial`, what is not listed is there all the same; `former`, an earlier name of its own.
+    """
 
     @property
     def name(self) -> str: ...

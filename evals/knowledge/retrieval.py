@@ -33,7 +33,7 @@ async def fill(data_dir: Path, beir: BeirSet) -> None:
     """Take every passage that is not there yet."""
     service = await KnowledgeService.open(RetrievalSettings(self_queries=0), data_dir)
     try:
-        there = {uri for uri, entry in (await service.store.known(beir.name)).items() if entry.fingerprint}
+        there = {uri for uri, entry in (await service.store.known("default", beir.name)).items() if entry.fingerprint}
         language = language_of(" ".join(row["text"] for row in list(beir.passages.values())[:20]))
         missing = [row for key, row in beir.passages.items() if f"beir://{beir.name}/{key}" not in there]
         waiting = iter(missing)

@@ -25,6 +25,11 @@ def is_part(uri: str) -> bool:
     return _PART in uri
 
 
+def file_of(uri: str) -> str:
+    """The file that a uri names or lies in."""
+    return uri.split(_PART, maxsplit=1)[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """The fingerprint that the record keeps: the item's own, how it was processed, and how it was labelled."""
@@ -59,10 +64,10 @@ class Inventory:
         self._parts: dict[str, list[str]] = {}
         for uri in known:
             if is_part(uri):
-                self._parts.setdefault(uri.split(_PART, maxsplit=1)[0], []).append(uri)
+                self._parts.setdefault(file_of(uri), []).append(uri)
         self._ids = {document.document_id: uri for uri, document in known.items()}
         present = {item.uri for item in items}
-        roots = {uri if not is_part(uri) else uri.split(_PART, maxsplit=1)[0] for uri in known}
+        roots = {file_of(uri) for uri in known}
         self._missing = {uri: known.get(uri) for uri in sorted(roots - present)}
         self._by_content: dict[str, list[str]] = {}
         for uri, document in self._missing.items():

@@ -19,6 +19,7 @@ class KnownDocument(_Frozen):
     """What the record remembers of a document: enough to see whether it changed without reading it."""
 
     document_id: str
+    document: str
     fingerprint: str
     content_sha256: str
     access: AccessRule
@@ -77,8 +78,12 @@ OnProgress = Callable[[IngestProgress], None]
 class Record(Protocol):
     """Where documents are kept. Every method is durable when it returns."""
 
-    async def known(self, source: str) -> dict[str, KnownDocument]:
-        """All documents of a source, by uri."""
+    async def known(self, tenant: str, source: str) -> dict[str, KnownDocument]:
+        """All documents of a tenant's source, by uri; never another tenant's."""
+        ...
+
+    async def adopt(self, document_ids: Sequence[str], source: str) -> None:
+        """These documents belong to that source from now on."""
         ...
 
     async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
@@ -93,10 +98,10 @@ class Record(Protocol):
         """Forget a document and its passages."""
         ...
 
-    async def quarantine(self, item: SourceItem, reason: str) -> None:
+    async def quarantine(self, tenant: str, item: SourceItem, reason: str) -> None:
         """Remember that an item was left out."""
         ...
 
-    async def finish(self, source: str, report: IngestReport) -> None:
-        """A run over a source is over."""
+    async def finish(self, tenant: str, source: str, report: IngestReport) -> None:
+        """A run over a tenant's source is over."""
         ...

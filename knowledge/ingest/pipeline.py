@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from knowledge.chunk import chunk_document, estimate_tokens
-from knowledge.contracts import AccessRule, Chunk, Connector, ParsedDocument, SourceItem, StoredDocument
+from knowledge.contracts import AccessRule, Chunk, Connector, Former, ParsedDocument, SourceItem, StoredDocument
 from knowledge.duplicates import DuplicateFinder, sketch_of
 from knowledge.ingest.changes import Inventory, Stamp, part_uri
 from knowledge.ingest.contracts import (
@@ -24,6 +24,7 @@ from knowledge.ingest.contracts import (
     Quarantined,
     Record,
 )
+from knowledge.ingest.ownership import DEFAULT_TENANT, source_key, took
 from knowledge.ingest.tally import Tally
 from knowledge.parse.pool import Parsed, ParsedPart, ParserPool
 from knowledge.settings import IngestSettings
@@ -31,8 +32,6 @@ from knowledge.sources.access import narrow
 from signalbox.errors import ToolFault, UpstreamDown
 
 _log = structlog.get_logger(__name__)
-_DEFAULT_TENANT = "default"
-"""Sources of other tenants are kept under `tenant:name`, so that two of one name never meet."""
 
 
 class IngestPipeline:
@@ -56,17 +55,17 @@ class IngestPipeline:
         *,
         dry_run: bool = False,
         on_progress: OnProgress | None = None,
-        tenant: str = _DEFAULT_TENANT,
+        tenant: str = DEFAULT_TENANT,
     ) -> IngestReport:
         """Make the record hold what the source has now; a dry run reads and parses but writes nothing.
 
         Raises `UserFault` where the source itself is wrong; a file that cannot be taken is quarantined instead. A fault
         of the embedder or the record ends the run with what it says: every document stays as it was last kept.
         """
-        source = connector.name if tenant == _DEFAULT_TENANT else f"{tenant}:{connector.name}"
-        known = await self._record.known(source)
+        source = source_key(tenant, connector.name)
         items = [item.model_copy(update={"source": source}) async for item in connector.items()]
         tally = Tally(connector.name, len(items), dry_run, on_progress)
+        known = await self._known(connector, tenant, tally)
         run = _Run(
             connector=connector,
             record=None if dry_run else self._record,
@@ -81,7 +80,7 @@ class IngestPipeline:
         await run.take_all(items, known)
         report = tally.report()
         if not dry_run:
-            await self._record.finish(source, report)
+            await self._record.finish(tenant, source, report)
         _log.info(
             "ingest_finished",
             source=connector.name,
@@ -96,6 +95,23 @@ class IngestPipeline:
             seconds=report.seconds,
         )
         return report
+
+    async def _known(self, connector: Connector, tenant: str, tally: Tally) -> dict[str, KnownDocument]:
+        """What the record holds of a source, with what the source took under an earlier name of its own."""
+        source = source_key(tenant, connector.name)
+        known = await self._record.known(tenant, source)
+        former: Former | None = getattr(connector, "former", None)
+        if former is None or former.name in {configured.name for configured in self._settings.sources}:
+            return known
+        theirs = await self._record.known(tenant, source_key(tenant, former.name))
+        adopted = {uri: document for uri, document in theirs.items() if took(former, uri, document.document)}
+        if adopted:
+            tally.warnings.append(
+                f"{len(adopted)} documents that were kept under the name {former.name!r} belong to this source now."
+            )
+            if not tally.dry_run:
+                await self._record.adopt([document.document_id for document in adopted.values()], source)
+        return adopted | known
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +312,7 @@ class _Run:
     async def _quarantine(self, item: SourceItem, reason: str) -> None:
         self.tally.quarantined.append(Quarantined(document=item.document, reason=reason))
         if self.record is not None:
-            await self._written(self.record.quarantine(item, reason), item.document)
+            await self._written(self.record.quarantine(self.tenant, item, reason), item.document)
 
     async def _forget_gone(self, *, empty: bool) -> None:
         gone = self.inventory.gone()

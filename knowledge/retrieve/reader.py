@@ -13,7 +13,7 @@ from knowledge.retrieve.candidates import Candidate, checked, neighbours
 from knowledge.schema import chunk, document, document_text, ingest_job
 from knowledge.store.access import Groups, rules_of, visible_sets
 from knowledge.store.database import Database
-from knowledge.store.rows import read_document
+from knowledge.store.rows import read_document, run_key
 from signalbox.errors import NotFound
 from signalbox.identity import Principal
 
@@ -128,7 +128,7 @@ class Reader:
             )
             finished: dict[str, float] = {row[0]: row[1] for row in jobs}
         return [
-            _summary(name, [row for row in rows if row[0] == name], finished)
+            _summary(name, [row for row in rows if row[0] == name], finished.get(run_key(principal.tenant, name)))
             for name in dict.fromkeys(r[0] for r in rows)
         ]
 
@@ -172,8 +172,6 @@ class Reader:
         return await visible_sets(connection, principal.tenant, self._groups.subjects(principal))
 
 
-def _summary(name: str, rows: Sequence[tuple[Any, ...]], finished: dict[str, float]) -> SourceSummary:
+def _summary(name: str, rows: Sequence[tuple[Any, ...]], finished: float | None) -> SourceSummary:
     latest = max((row[3] for row in rows if row[3]), default=None)
-    return SourceSummary(
-        name, sum(row[2] for row in rows), latest, {row[1]: row[2] for row in rows}, finished.get(name)
-    )
+    return SourceSummary(name, sum(row[2] for row in rows), latest, {row[1]: row[2] for row in rows}, finished)

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from knowledge.contracts import AccessRule, SourceItem
+from knowledge.contracts import AccessRule, Former, SourceItem
 from knowledge.sources.access import ACCESS_FILE, AccessFile, read_access_file
 from signalbox.errors import ToolFault, UserFault
 
@@ -20,7 +20,8 @@ _BATCH = 500
 class FolderSource:
     """Every visible file below `path`; `include` and `exclude` are globs over the relative path.
 
-    Hidden files, editors' leftovers and links that lead out of the folder are not seen.
+    Hidden files, editors' leftovers and links that lead out of the folder are not seen. A folder without a name of its
+    own is known by its real path: one folder is one source by every way in, and no other folder is.
     """
 
     def __init__(
@@ -34,8 +35,10 @@ class FolderSource:
         tags: Sequence[str] = (),
         region: str = "",
     ) -> None:
-        self._root = Path(path).expanduser().absolute()
-        self._name = name or self._root.name
+        given = Path(path).expanduser().absolute()
+        self._root = given if name else given.resolve()
+        self._name = name or str(self._root)
+        self._former = None if name else Former(name=self._root.name, roots=(given.as_uri(), self._root.as_uri()))
         self._access = access
         self._include = tuple(include)
         self._exclude = tuple(exclude)
@@ -46,6 +49,11 @@ class FolderSource:
     def name(self) -> str:
         """The source's name in the record."""
         return self._name
+
+    @property
+    def former(self) -> Former | None:
+        """How earlier versions named a folder without a name: after the last part of its path."""
+        return self._former
 
     async def items(self) -> AsyncIterator[SourceItem]:
         """One item a file, ordered by path; costs a stat each."""

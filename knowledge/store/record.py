@@ -27,7 +27,7 @@ from knowledge.ingest.contracts import IngestReport, KnownDocument, Quarantined
 from knowledge.sources.access import narrow
 from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
-from knowledge.store.rows import chunk_values, document_values, facet_values, passage_of
+from knowledge.store.rows import chunk_values, document_values, facet_values, passage_of, run_key
 from knowledge.store.vectors import VectorCache
 from signalbox.errors import Bug, NotFound, UserFault
 
@@ -81,14 +81,16 @@ class KnowledgeStore:
                     hint="Set knowledge.retrieval.region (and ingest.region) to it, or begin with an empty record.",
                 )
 
-    async def known(self, source: str) -> dict[str, KnownDocument]:
-        """All documents of a source, by uri. One that was left half-written has no fingerprint."""
+    async def known(self, tenant: str, source: str) -> dict[str, KnownDocument]:
+        """All documents of a tenant's source, by uri. One that was left half-written has no fingerprint."""
+        query = select(t.document).where(t.document.c.tenant == tenant, t.document.c.source == source)
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(t.document).where(t.document.c.source == source))).all()
+            rows = (await connection.execute(query)).all()
             rules = await rules_of(connection, [row.aclset for row in rows])
         return {
             row.uri: KnownDocument(
                 document_id=row.document_id,
+                document=row.document,
                 fingerprint=row.fingerprint,
                 content_sha256=row.content_sha256 if row.fingerprint else "",
                 access=rules[row.aclset],
@@ -102,6 +104,17 @@ class KnowledgeStore:
         query = select(t.document.c.document_id).where(t.document.c.tenant == tenant, t.document.c.source == source)
         async with self._database.read() as connection:
             return list((await connection.execute(query)).scalars())
+
+    async def adopt(self, document_ids: Sequence[str], source: str) -> None:
+        """These documents belong to that source from now on; nothing else about them changes."""
+        async with self._database.write() as connection:
+            for part in batches(document_ids):
+                these = t.document.c.document_id.in_(part)
+                rows = await connection.execute(select(t.document.c.document_id, t.document.c.record).where(these))
+                for row in rows.all():
+                    values = {"source": source, "record": {**row.record, "source": source}}
+                    mine = t.document.c.document_id == row.document_id
+                    await connection.execute(update(t.document).where(mine).values(**values))
 
     async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
         """Keep a document and its passages in place of what was there under its id; it becomes searchable."""
@@ -156,10 +169,10 @@ class KnowledgeStore:
             for collection in alias.collections:
                 await self._dense.delete(collection, ids)
 
-    async def quarantine(self, item: SourceItem, reason: str) -> None:
+    async def quarantine(self, tenant: str, item: SourceItem, reason: str) -> None:
         """Remember that an item was left out, and why."""
         values = {
-            "source": item.source,
+            "source": run_key(tenant, item.source),
             "uri": item.uri,
             "document": item.document,
             "fingerprint": item.fingerprint,
@@ -172,21 +185,23 @@ class KnowledgeStore:
         async with self._database.write() as connection:
             await connection.execute(statement)
 
-    async def finish(self, source: str, report: IngestReport) -> None:
+    async def finish(self, tenant: str, source: str, report: IngestReport) -> None:
         """A run over a source is over: keep its report, and the quarantine of this run only."""
         still = [item.document for item in report.quarantined]
+        key = run_key(tenant, source)
         async with self._database.write() as connection:
-            values = {"source": source, "finished_at": time.time(), "report": report.model_dump(mode="json")}
+            values = {"source": key, "finished_at": time.time(), "report": report.model_dump(mode="json")}
             await connection.execute(insert(t.ingest_job).values(values))
-            names = select(t.quarantine.c.document).where(t.quarantine.c.source == source)
+            names = select(t.quarantine.c.document).where(t.quarantine.c.source == key)
             healed = set((await connection.execute(names)).scalars()) - set(still)
             for part in batches(sorted(healed)):
-                gone = delete(t.quarantine).where(t.quarantine.c.source == source, t.quarantine.c.document.in_(part))
+                gone = delete(t.quarantine).where(t.quarantine.c.source == key, t.quarantine.c.document.in_(part))
                 await connection.execute(gone)
 
-    async def quarantined(self, source: str) -> list[Quarantined]:
+    async def quarantined(self, tenant: str, source: str) -> list[Quarantined]:
         """What the last run left out, and why."""
-        query = select(t.quarantine).where(t.quarantine.c.source == source).order_by(t.quarantine.c.document)
+        mine = t.quarantine.c.source == run_key(tenant, source)
+        query = select(t.quarantine).where(mine).order_by(t.quarantine.c.document)
         async with self._database.read() as connection:
             return [Quarantined(document=row.document, reason=row.reason) for row in await connection.execute(query)]
 

@@ -3,6 +3,7 @@
 import time
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from knowledge.contracts import AccessRule, Chunk, StoredDocument
 from knowledge.embed.passages import PassageText
@@ -58,6 +59,14 @@ def read_chunk(record: dict[str, Any], body: str) -> Chunk:
 def read_document(record: dict[str, Any], access: AccessRule) -> StoredDocument:
     """A document from its row."""
     return StoredDocument.model_validate({**record, "access": access})
+
+
+def run_key(tenant: str, source: str) -> str:
+    """By which runs over a tenant's source are kept; no two sources share one, whatever their names hold.
+
+    The plain name where that says it all, as records of earlier versions have it.
+    """
+    return source if tenant == "default" and ":" not in source else f"{quote(tenant, safe='')}:{source}"
 
 
 def instant(moment: datetime | None) -> str | None:

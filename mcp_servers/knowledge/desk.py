@@ -1,5 +1,6 @@
 """What operators do: bring a folder in, take a source out. The server process owns the index, so it does the work."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class IngestDesk:
 
         async with ParserPool(self._settings.parse) as parser:
             pipeline = IngestPipeline(self._service.store, parser, self._settings)
-            source = FolderSource(folder.path, name=folder.name, access=folder.access)
+            source = await asyncio.to_thread(FolderSource, folder.path, name=folder.name, access=folder.access)
             return await pipeline.run(source, dry_run=dry_run, on_progress=on_progress, tenant=tenant)
 
     async def keep_sources_up(self) -> None:

@@ -42,7 +42,7 @@ class OperatingTools:
         context: Context,
         path: Annotated[str, Field(description="Absolute path of a folder on the server's machine.")],
         access: Annotated[list[str], Field(min_length=1, description="Who may see it: everyone, group:X or user:X.")],
-        name: Annotated[str, Field(max_length=200, description="Name of the source; the folder's by default.")] = "",
+        name: Annotated[str, Field(max_length=200, description="Name of the source; the path by default.")] = "",
         dry_run: Annotated[bool, Field(description="Read and parse, change nothing.")] = False,
     ) -> IngestReport:
         """Take a folder of documents into the knowledge base, or bring what was taken before up to date."""

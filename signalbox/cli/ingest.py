@@ -49,7 +49,7 @@ def _is_running(settings: Settings) -> bool:
 
 def _through_gateway(settings: Settings, wanted: Ingest, show: Any) -> dict[str, Any]:
     _, key = read_key(Paths(settings.data_dir).operator_key, None)
-    body = {"path": wanted.source, "access": list(wanted.access), "dry_run": wanted.dry_run}
+    body = {"path": str(wanted.folder.resolve()), "access": list(wanted.access), "dry_run": wanted.dry_run}
     report: dict[str, Any] = {}
     with GatewayClient(settings.base_url, key) as client:
         for line in client.lines("/v1/documents/ingest", body):

@@ -1,5 +1,6 @@
 """Ingest in this process, while no server holds the index."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,22 +14,18 @@ from signalbox.settings import Settings
 
 @dataclass(frozen=True)
 class Ingest:
-    """What to take in, for whom, and under which name it is remembered."""
+    """What to take in, for whom, and under which name it is remembered: its real path, where none is given."""
 
     folder: Path
     access: tuple[str, ...]
     dry_run: bool = False
     name: str = ""
 
-    @property
-    def source(self) -> str:
-        """The given name, or the folder's full path."""
-        return self.name or str(self.folder.resolve())
-
 
 async def ingest_folder(settings: Settings, ingest: Ingest, *, on_progress: OnProgress | None = None) -> IngestReport:
     """Make the record hold what the folder has now; raises `UserFault` when the index is another process's."""
-    source = FolderSource(ingest.folder, name=ingest.source, access=AccessRule(allow=frozenset(ingest.access)))
+    access = AccessRule(allow=frozenset(ingest.access))
+    source = await asyncio.to_thread(FolderSource, ingest.folder, name=ingest.name, access=access)
     service = await KnowledgeService.open(settings.knowledge.retrieval, settings.data_dir)
     try:
         async with ParserPool(settings.knowledge.ingest.parse) as parser:

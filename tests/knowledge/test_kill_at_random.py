@@ -111,7 +111,7 @@ async def check(desk: Desk, data: Path) -> None:
     service = await KnowledgeService.open(RetrievalSettings(), data, WordEmbedder())
     try:
         await service.settled()  # mends what the kill left behind
-        known = await service.store.known("docs")
+        known = await service.store.known("default", "docs")
         kept = {uri.rsplit("/", 1)[1]: entry.content_sha256 for uri, entry in known.items()}
         assert {name: kept.get(name) for name in desk.acknowledged} == desk.acknowledged
         assert (await service.check()).green
@@ -143,7 +143,7 @@ async def test_twenty_kills_at_random_moments_lose_nothing_acknowledged_and_the_
     service = await KnowledgeService.open(RetrievalSettings(), data, WordEmbedder())
     try:
         report = await run(service, folder)
-        known = await service.store.known("docs")
+        known = await service.store.known("default", "docs")
         assert report.unchanged + report.taken + report.changed + report.moved == FILES
         assert {uri.rsplit("/", 1)[1]: entry.content_sha256 for uri, entry in known.items()} == {
             name: desk.sha(name) for name in desk.words

@@ -166,24 +166,35 @@ async def test_bad_folders_and_subjects_are_explained(client: Client, tmp_path: 
     assert "missing" in await _fault(client, "ingest_folder", OPERATOR, path=missing, access=["everyone"])
 
 
-async def test_a_source_is_removed_whole_and_a_dry_run_only_counts(filled: Client) -> None:
-    result = await filled.call_tool("remove_source", {"name": "docs"}, meta=meta(OPERATOR, dry_run=True))
+async def test_a_source_is_removed_whole_and_a_dry_run_only_counts(filled: Client, tmp_path: Path) -> None:
+    source = str(tmp_path / "docs")
+    result = await filled.call_tool("remove_source", {"name": source}, meta=meta(OPERATOR, dry_run=True))
     assert result.structured_content == {
-        "source": "docs",
+        "source": source,
         "documents": 2,
-        "summary": "Would remove 2 documents of 'docs'.",
+        "summary": f"Would remove 2 documents of {source!r}.",
     }
-    assert (await _call(filled, "remove_source", OPERATOR, name="docs"))["documents"] == 2
+    assert (await _call(filled, "remove_source", OPERATOR, name=source))["documents"] == 2
     assert (await _call(filled, "search", CLARA, query="leave"))["evidence"] == []
     assert (await _call(filled, "check_index", OPERATOR))["green"]
-    assert "no source" in await _fault(filled, "remove_source", OPERATOR, name="docs")
+    assert "no source" in await _fault(filled, "remove_source", OPERATOR, name=source)
 
 
-async def test_an_operator_of_another_tenant_removes_nothing(filled: Client) -> None:
+async def test_an_operator_of_another_tenant_removes_nothing(filled: Client, tmp_path: Path) -> None:
     stranger = Principal(user="ops", scopes=frozenset({"admin"}), tenant="other")
-    assert "no source" in await _fault(filled, "remove_source", stranger, name="docs")
+    assert "no source" in await _fault(filled, "remove_source", stranger, name=str(tmp_path / "docs"))
     assert (await _call(filled, "list_sources", stranger))["sources"] == []
     assert len((await _call(filled, "search", CLARA, query="leave"))["evidence"]) > 0
+
+
+async def test_a_second_folder_of_the_same_name_leaves_the_first_alone(filled: Client, tmp_path: Path) -> None:
+    other = tmp_path / "other" / "docs"
+    other.mkdir(parents=True)
+    (other / "prices.md").write_text("# Prices\n\nThe Heron costs 4,200 euros.\n")
+    report = await _call(filled, "ingest_folder", OPERATOR, path=str(other), access=["everyone"])
+    assert (report["taken"], report["removed"]) == (1, 0)
+    listed = (await _call(filled, "list_sources", CLARA))["sources"]
+    assert {s["name"]: s["documents"] for s in listed} == {str(tmp_path / "docs"): 2, str(other): 1}
 
 
 async def test_lists_of_documents_go_on_page_by_page(client: Client, tmp_path: Path) -> None:

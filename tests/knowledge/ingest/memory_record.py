@@ -17,18 +17,23 @@ class MemoryRecord:
         self.reports: list[IngestReport] = []
         self.calls: list[str] = []
 
-    async def known(self, source: str) -> dict[str, KnownDocument]:
+    async def known(self, tenant: str, source: str) -> dict[str, KnownDocument]:
         return {
             document.uri: KnownDocument(
                 document_id=document.document_id,
+                document=document.document,
                 fingerprint=document.fingerprint,
                 content_sha256=document.content_sha256,
                 access=document.access,
                 sketch=document.sketch,
             )
             for document in self.documents.values()
-            if document.source == source
+            if (document.tenant, document.source) == (tenant, source)
         }
+
+    async def adopt(self, document_ids: Sequence[str], source: str) -> None:
+        for document_id in document_ids:
+            self.documents[document_id] = self.documents[document_id].model_copy(update={"source": source})
 
     async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
         self.calls.append(f"put {document.document}")
@@ -47,11 +52,11 @@ class MemoryRecord:
         self.calls.append(f"remove {document.document}")
         del self.chunks[document_id], self.texts[document_id]
 
-    async def quarantine(self, item: SourceItem, reason: str) -> None:
+    async def quarantine(self, tenant: str, item: SourceItem, reason: str) -> None:
         self.calls.append(f"quarantine {item.document}")
         self.left_out[item.document] = reason
 
-    async def finish(self, source: str, report: IngestReport) -> None:
+    async def finish(self, tenant: str, source: str, report: IngestReport) -> None:
         self.reports.append(report)
 
     def paths(self) -> set[str]:

@@ -35,7 +35,7 @@ async def ingest(folder: Path, data: Path, on_progress=None):
             report = await pipeline.run(FolderSource(folder, name="docs"), on_progress=on_progress)
         await service.settled()
         await service.check()  # mends what the kill left behind
-        return report, await service.store.known("docs"), await service.check()
+        return report, await service.store.known("default", "docs"), await service.check()
     finally:
         await service.close()
 

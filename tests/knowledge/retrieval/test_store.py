@@ -18,7 +18,7 @@ async def _texts(service: KnowledgeService, query: str, who=ADA) -> list[str]:
 
 async def test_what_was_put_is_known_and_found(service: KnowledgeService) -> None:
     await service.store.put(*LEAVE)
-    known = await service.store.known("docs")
+    known = await service.store.known("default", "docs")
     assert list(known) == ["file:///leave.md"]
     entry = known["file:///leave.md"]
     assert (entry.fingerprint, entry.content_sha256, entry.access) == ("1", LEAVE[0].content_sha256, EVERYONE)
@@ -55,7 +55,7 @@ async def test_a_touch_moves_and_relabels_at_once(service: KnowledgeService) -> 
     assert await _texts(service, "parental leave", ADA) == []
     hits = (await service.search(CLARA, ["parental leave"])).hits
     assert {hit.document.document for hit in hits} == {"hr/leave.md"}
-    assert list(await service.store.known("docs")) == ["file:///hr/leave.md"]
+    assert list(await service.store.known("default", "docs")) == ["file:///hr/leave.md"]
     assert (await service.check()).green
 
 
@@ -84,15 +84,15 @@ async def test_the_report_of_a_run_ends_old_quarantine(service: KnowledgeService
     item = SourceItem(
         source="docs", document="bad.pdf", uri="file:///bad.pdf", fingerprint="1", size_bytes=1, access=EVERYONE
     )
-    await service.store.quarantine(item, "It is not a PDF.")
-    await service.store.quarantine(item, "It is encrypted.")
+    await service.store.quarantine("default", item, "It is not a PDF.")
+    await service.store.quarantine("default", item, "It is encrypted.")
     left_out = (Quarantined(document="bad.pdf", reason="It is encrypted."),)
-    await service.store.finish("docs", IngestReport(source="docs", quarantined=left_out))
-    assert [(entry.document, entry.reason) for entry in await service.store.quarantined("docs")] == [
+    await service.store.finish("default", "docs", IngestReport(source="docs", quarantined=left_out))
+    assert [(entry.document, entry.reason) for entry in await service.store.quarantined("default", "docs")] == [
         ("bad.pdf", "It is encrypted.")
     ]
-    await service.store.finish("docs", IngestReport(source="docs", taken=1))
-    assert await service.store.quarantined("docs") == []
+    await service.store.finish("default", "docs", IngestReport(source="docs", taken=1))
+    assert await service.store.quarantined("default", "docs") == []
 
 
 async def test_a_document_of_another_region_is_refused(service: KnowledgeService) -> None:
@@ -117,7 +117,7 @@ async def test_a_passage_that_is_not_in_the_text_is_refused(service: KnowledgeSe
     document, chunks, text = LEAVE
     with pytest.raises(Bug, match="not what stands at its place"):
         await service.store.put(document, chunks, text.replace("20", "99"))
-    assert await service.store.known("docs") == {}
+    assert await service.store.known("default", "docs") == {}
 
 
 async def test_sources_count_only_what_one_may_see(service: KnowledgeService) -> None:

@@ -163,7 +163,7 @@ async def test_a_killed_writer_loses_nothing_that_it_acknowledged(
     service = await KnowledgeService.open(settings, tmp_path, WordEmbedder())
     await service.settled()
     assert (await service.check()).green
-    known = await service.store.known("docs")
+    known = await service.store.known("default", "docs")
     complete = {uri for uri, entry in known.items() if entry.fingerprint}
     assert {f"file:///{number}.md" for number in range(acknowledged + 1)} <= complete
     found = await service.search(ADA, [f"Rule {acknowledged} part 4"], limit=20)
