@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.tables import api_key
-from signalbox.database import reading, writing
+from signalbox.database import answered, reading, writing
 from signalbox.errors import NotAuthenticated, NotFound
 from signalbox.identity import Principal
 
@@ -42,9 +42,10 @@ class ApiKey(BaseModel):
 class ApiKeys:
     """Makes, lists, revokes and checks keys."""
 
-    def __init__(self, engine: AsyncEngine, *, cache_s: float = 5) -> None:
+    def __init__(self, engine: AsyncEngine, *, cache_s: float = 5, lookup_timeout_s: float = 5) -> None:
         self._engine = engine
         self._cache_s = cache_s
+        self._lookup_timeout_s = lookup_timeout_s
         self._cache: dict[bytes, tuple[float, ApiKey]] = {}
 
     async def create(self, principal: Principal, *, name: str = "", expires_at: datetime | None = None) -> str:
@@ -95,7 +96,10 @@ class ApiKeys:
         return await self.check(key.strip())
 
     async def check(self, key: str) -> Principal:
-        """The principal of a key; raises `NotAuthenticated` when it is unknown, expired or revoked."""
+        """The principal of a key; raises `NotAuthenticated` when it is unknown, expired or revoked.
+
+        `UpstreamDown` when the database does not say.
+        """
         match = _SHAPE.fullmatch(key)
         if match is None:
             raise _refused()
@@ -103,9 +107,7 @@ class ApiKeys:
         cached = self._cache.get(digest)
         if cached is not None and cached[0] > time.monotonic() and _valid(cached[1]):
             return cached[1].principal
-        query = sa.select(api_key).where(api_key.c.id == match[1])
-        async with reading(self._engine) as connection:
-            row = (await connection.execute(query)).mappings().first()
+        row = await answered(self._row(match[1]), self._lookup_timeout_s)
         if row is None or not hmac.compare_digest(row["sha256"], digest):
             raise _refused()
         found = _key(row)
@@ -116,6 +118,11 @@ class ApiKeys:
             self._cache.clear()
         self._cache[digest] = (time.monotonic() + self._cache_s, found)
         return found.principal
+
+    async def _row(self, key_id: str) -> sa.RowMapping | None:
+        query = sa.select(api_key).where(api_key.c.id == key_id)
+        async with reading(self._engine) as connection:
+            return (await connection.execute(query)).mappings().first()
 
 
 def _refused() -> NotAuthenticated:

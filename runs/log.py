@@ -26,8 +26,8 @@ from runs.events import TERMINAL, RunCancelled, RunEvent, RunFailed, RunFinished
 from runs.settings import RunsSettings
 from runs.tables import run_record
 from runs.waker import Waker
-from signalbox.database import reading, writing
-from signalbox.errors import NotFound
+from signalbox.database import answered, reading, writing
+from signalbox.errors import NotFound, UpstreamDown
 from signalbox.identity import Principal
 
 _EVENTS: TypeAdapter[list[RunEvent]] = TypeAdapter(list[RunEvent])
@@ -207,7 +207,11 @@ class RunLog:
         if self._flusher is not None:
             self._work.set()
             await asyncio.wait([self._flusher], timeout=grace_s)
-        await self.flush()
+            self._flusher.cancel()  # it waits for a database that does not answer
+        try:
+            await answered(self.flush(), grace_s)
+        except UpstreamDown as error:
+            _log.warning("runs.not_saved", runs=len(self._unsaved), error=type(error).__name__)
 
     async def flush(self) -> None:
         """Write every finished run that is not in the database yet, in one transaction."""
@@ -217,8 +221,7 @@ class RunLog:
                 self._unsaved.clear()
                 return
             try:
-                async with writing(self._engine) as connection:
-                    await connection.execute(sa.insert(run_record), [_row(run) for run in batch])
+                await _save(self._engine, [row for run in batch if (row := _row(run)) is not None])
             except SQLAlchemyError as error:  # kept for the next time, within bounds
                 _log.warning("runs.not_saved", runs=len(batch), error=type(error).__name__)
                 for run in batch[:-_MAX_UNSAVED]:
@@ -352,7 +355,22 @@ def _unknown(run_id: str) -> NotFound:
     return NotFound(f"There is no run {run_id!r}.", hint="Runs are found by their owner alone.")
 
 
-def _row(run: _Run) -> dict[str, Any]:
+async def _save(engine: AsyncEngine, rows: list[dict[str, Any]]) -> None:
+    known = sa.select(run_record.c.run_id).where(run_record.c.run_id.in_([row["run_id"] for row in rows]))
+    async with writing(engine) as connection:
+        # A commit whose connection broke may have been made all the same.
+        there = set((await connection.execute(known)).scalars())
+        if fresh := [row for row in rows if row["run_id"] not in there]:
+            await connection.execute(sa.insert(run_record), fresh)
+
+
+def _row(run: _Run) -> dict[str, Any] | None:
+    """The run as it is stored; None, and an entry in the log, for one that cannot be: it must not keep others out."""
+    try:
+        events = _EVENTS.dump_json(run.events)
+    except (ValueError, TypeError, RecursionError) as error:
+        _log.error("run.not_storable", run_id=run.run_id, error=type(error).__name__)
+        return None
     last = run.events[-1]
     state = "finished" if isinstance(last, RunFinished) else "failed" if isinstance(last, RunFailed) else "cancelled"
     return {
@@ -362,5 +380,5 @@ def _row(run: _Run) -> dict[str, Any]:
         "conversation_id": run.conversation_id,
         "state": state,
         "finished_at": datetime.now(UTC),
-        "events": zlib.compress(_EVENTS.dump_json(run.events), 1),
+        "events": zlib.compress(events, 1),
     }

@@ -1,23 +1,33 @@
 """One way to open a database: SQLite in WAL mode with immediate transactions, or PostgreSQL by URL."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from signalbox.errors import UserFault
+from signalbox.errors import UpstreamDown, UserFault
 from signalbox.transactions import SqliteThreads
 
+T = TypeVar("T")
 READ_ONLY = {"signalbox_read_only": True}
 """Execution options of an engine whose transactions only read: on SQLite they then wait for no writer."""
 
 _TURN = "signalbox_turn"
-_CONNECT_TIMEOUT_S = 10
+_LIBPQ_DRIVERS = frozenset({"", "psycopg", "psycopg_async", "psycopg2"})
+# A server that is cut off says nothing, not even that it is gone; without these the kernel waits for two hours.
+_LIBPQ_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # ms
+}
 
 
 def sqlite_url(path: Path) -> str:
@@ -31,7 +41,7 @@ def open_engine(url: str) -> AsyncEngine:
     SQLite: WAL, `synchronous=NORMAL`, a busy timeout, and every transaction begins IMMEDIATE. The driver's
     deferred BEGIN fails with "database is locked" under concurrent writers.
 
-    PostgreSQL: by psycopg, for a plain `postgresql://` too.
+    PostgreSQL: by psycopg, for a plain `postgresql://` too. A server that is cut off is given up after half a minute.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
@@ -46,6 +56,36 @@ def open_engine(url: str) -> AsyncEngine:
     return engine
 
 
+def patience(url: URL) -> dict[str, Any]:
+    """Arguments by which a driver of PostgreSQL gives up a server that is cut off; those that `url` holds go first."""
+    if url.get_backend_name() != "postgresql" or url.drivername.partition("+")[2] not in _LIBPQ_DRIVERS:
+        return {}
+    return {name: value for name, value in _LIBPQ_PATIENCE.items() if name not in url.query}
+
+
+async def answered(work: Coroutine[Any, Any, T], timeout_s: float) -> T:
+    """What `work` on a database returned; raises `UpstreamDown` when that takes too long.
+
+    Not by `asyncio.timeout`: psycopg, when it is cancelled, first waits for the server to confirm. The work is
+    cancelled and left behind.
+    """
+    task = asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait([task], timeout=timeout_s)
+    finally:
+        if not task.done():
+            task.add_done_callback(_seen)
+            task.cancel()
+    if not done:
+        raise UpstreamDown(f"The database did not answer within {timeout_s:g} s.", hint="Try again in a moment.")
+    return task.result()
+
+
+def _seen(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # otherwise asyncio complains about it later
+
+
 def _postgres(url: URL) -> AsyncEngine:
     if url.drivername not in ("postgresql", "postgresql+psycopg"):
         raise UserFault(
@@ -55,7 +95,7 @@ def _postgres(url: URL) -> AsyncEngine:
         return create_async_engine(
             url.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
-            connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+            connect_args=patience(url),
         )
     except ModuleNotFoundError as error:
         raise UserFault("PostgreSQL needs its driver.", hint="Install signalbox[postgres].") from error

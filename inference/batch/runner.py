@@ -11,12 +11,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from inference.batch.contracts import BatchState, Work
 from inference.batch.job import BatchJob, Tools
 from inference.batch.work import LostBatch, WorkStore
+from signalbox.database import answered
+from signalbox.errors import UpstreamDown
 
 _log = structlog.get_logger(__name__)
 _AT_ONCE = 8
 """Batches of one process; they share its places for lines."""
 _RENEWALS_PER_LEASE = 4
 _PRUNE_EVERY_S = 3600.0
+
+_CLOSE_S = 5.0
 
 Prune = Callable[[], Awaitable[object]]
 
@@ -50,10 +54,10 @@ class BatchRunner:
         tasks = [loop, *(task for _, task in self._jobs.values())]
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.wait(tasks, timeout=_CLOSE_S)
         try:
-            await self._store.release()
-        except SQLAlchemyError as error:  # then the leases run out
+            await answered(self._store.release(), _CLOSE_S)
+        except (SQLAlchemyError, UpstreamDown) as error:  # then the leases run out
             _log.warning("batches.not_released", error=type(error).__name__)
 
     async def _run(self) -> None:

@@ -60,8 +60,11 @@ class SqlSource:
         import sqlalchemy
         from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
+        from signalbox.database import patience
+
         try:
-            engine = sqlalchemy.create_engine(self._settings.url.get_secret_value(), poolclass=sqlalchemy.pool.NullPool)
+            url = sqlalchemy.make_url(self._settings.url.get_secret_value())
+            engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool, connect_args=patience(url))
         except (ArgumentError, ImportError) as error:
             raise UserFault(
                 f"The address of the SQL source {self._settings.name!r} is not usable.", hint=str(error)

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mcp_servers.operations.reader import Limits, Page, Statement, take, too_slow
+from signalbox.database import patience
 from signalbox.errors import UpstreamDown, UserFault
 
 _log = logging.getLogger(__name__)
@@ -40,13 +41,12 @@ class PostgresReader:
     dialect = "postgres"
 
     def __init__(self, url: str, *, max_parallel: int) -> None:
-        scheme, _, rest = url.partition("://")
+        address = sa.make_url(url)
+        if address.drivername == "postgresql":
+            address = address.set(drivername="postgresql+psycopg")
         self._slots = anyio.CapacityLimiter(max_parallel)
         self._engine = sa.create_engine(
-            f"{'postgresql+psycopg' if scheme == 'postgresql' else scheme}://{rest}",
-            pool_size=max_parallel,
-            pool_pre_ping=True,
-            connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+            address, pool_size=max_parallel, pool_pre_ping=True, connect_args=patience(address)
         )
 
     async def fetch(self, statement: Statement, limits: Limits) -> Page:

@@ -9,8 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.keys import ApiKeys
 from gateway.keys_file import ensure_keys, write_keys_file
-from signalbox.errors import NotAuthenticated, NotFound
+from signalbox.database import open_engine
+from signalbox.errors import NotAuthenticated, NotFound, UpstreamDown
+from tests.cable import Cable
 from tests.gateway.conftest import ADA, BRUNO, ROOT
+from tests.postgres import Postgres
+from tests.runs.database import discard, fresh_postgres
 
 
 @pytest.fixture
@@ -48,6 +52,21 @@ async def test_a_revoked_key_is_refused_at_once(keys: ApiKeys):
     await keys.revoke(key.split("-")[2], tenant="default")
     with pytest.raises(NotAuthenticated):
         await keys.check(key)
+
+
+async def test_a_database_that_is_cut_off_holds_nobody_up(postgres_server: Postgres):
+    engine = await fresh_postgres(postgres_server)
+    address = engine.url
+    async with Cable().to("127.0.0.1", address.port or 0) as cable:
+        through = open_engine(address.set(port=cable.port).render_as_string(hide_password=False))
+        keys = ApiKeys(through, cache_s=0, lookup_timeout_s=1.5)
+        key = await keys.create(ADA)
+        assert await keys.check(key) == ADA
+        cable.cut()
+        with pytest.raises(UpstreamDown, match="The database did not answer"):
+            await keys.check(key)
+    await through.dispose()
+    await discard(postgres_server, engine)
 
 
 async def test_a_key_of_another_tenant_cannot_be_revoked(keys: ApiKeys):

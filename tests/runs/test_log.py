@@ -24,8 +24,12 @@ from runs.events import (
 from runs.log import RunLog
 from runs.settings import RunsSettings
 from runs.tables import run_record
+from signalbox.database import open_engine
 from signalbox.errors import NotFound
 from signalbox.identity import Principal
+from tests.cable import Cable
+from tests.postgres import Postgres
+from tests.runs.database import discard, fresh_postgres
 
 ADA = Principal(user="ada")
 BRUNO = Principal(user="bruno")
@@ -182,6 +186,45 @@ async def test_what_ends_together_is_written_together(log: RunLog, engine: Async
     assert rows == 20
     assert len(log._finished) <= 3
     assert await log.events(ADA, "run_0")
+
+
+async def test_a_run_that_cannot_be_written_keeps_no_other_out(log: RunLog, engine: AsyncEngine):
+    log.start(ADA, "run_1", script(["half of a pair: \ud800"]))
+    log.start(ADA, "run_2", script())
+    events = [await read(log, run_id) for run_id in ("run_1", "run_2")]
+    await settled()
+    await log.flush()
+    later = RunLog(engine)
+    assert await later.events(ADA, "run_2") == events[1]
+    with pytest.raises(NotFound):
+        await later.events(ADA, "run_1")
+    assert await log.events(ADA, "run_1") == events[0]
+
+
+async def test_a_run_that_is_written_already_keeps_no_other_out(log: RunLog, engine: AsyncEngine):
+    """As after a commit whose confirmation was lost."""
+    for one, run_ids in ((RunLog(engine), ["run_1"]), (log, ["run_1", "run_2"])):
+        for run_id in run_ids:
+            one.start(ADA, run_id, script())
+            await read(one, run_id)
+        await settled()
+        await one.flush()
+    later = RunLog(engine)
+    assert [len(await later.events(ADA, run_id)) for run_id in ("run_1", "run_2")] == [4, 4]
+
+
+async def test_closing_does_not_wait_for_a_database_that_is_cut_off(postgres_server: Postgres):
+    engine = await fresh_postgres(postgres_server)
+    async with Cable().to("127.0.0.1", engine.url.port or 0) as cable:
+        through = open_engine(engine.url.set(port=cable.port).render_as_string(hide_password=False))
+        log = RunLog(through)
+        await log.prune()
+        cable.cut()
+        log.start(ADA, "run_1", script())
+        await read(log)
+        await log.close(grace_s=0.2)
+    await through.dispose()
+    await discard(postgres_server, engine)
 
 
 async def test_old_runs_are_removed(engine: AsyncEngine):
