@@ -48,7 +48,9 @@ class IngestSettings(_Settings):
     parallel: int = Field(default=8, ge=1, le=256, description="Documents in work at once.")
     region: str = Field(default="", description="Where this store is; documents tagged for another region stay out.")
     read_timeout_s: float = Field(default=60.0, gt=0)
-    store_timeout_s: float = Field(default=300.0, gt=0, description="Deadline of one write to the record.")
+    store_timeout_s: float = Field(
+        default=300.0, gt=0, description="A run ends when the record and the embedder get no step further for so long."
+    )
     allow_emptying: bool = Field(default=False, description="Whether an empty source removes all that came from it.")
     near_duplicate_similarity: float = Field(default=0.85, gt=0, le=1, description="Jaccard over word 5-grams.")
     parse: ParseSettings = ParseSettings()

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from knowledge.contracts import AccessRule, Chunk, SourceItem, StoredDocument
 
 CountTokens = Callable[[str], int]
+OnStep = Callable[[], None]
+"""Told by a record that a long write got further, so that its caller goes on waiting."""
 
 
 class _Frozen(BaseModel):
@@ -86,7 +88,9 @@ class Record(Protocol):
         """These documents belong to that source from now on."""
         ...
 
-    async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
+    async def put(
+        self, document: StoredDocument, chunks: Sequence[Chunk], text: str, on_step: OnStep | None = None
+    ) -> None:
         """Keep a document and its passages in place of what was there under its id; it becomes searchable."""
         ...
 

@@ -25,6 +25,7 @@ from knowledge.ingest.contracts import (
     Record,
 )
 from knowledge.ingest.ownership import DEFAULT_TENANT, source_key, took
+from knowledge.ingest.patience import Patience
 from knowledge.ingest.tally import Tally
 from knowledge.parse.pool import Parsed, ParsedPart, ParserPool
 from knowledge.settings import IngestSettings
@@ -76,6 +77,7 @@ class IngestPipeline:
             inventory=Inventory(known, items, tenant),
             tally=tally,
             finder=DuplicateFinder(self._settings.near_duplicate_similarity),
+            patience=Patience(self._settings.store_timeout_s),
         )
         await run.take_all(items, known)
         report = tally.report()
@@ -135,6 +137,7 @@ class _Run:
     inventory: Inventory
     tally: Tally
     finder: DuplicateFinder
+    patience: Patience
 
     async def take_all(self, items: list[SourceItem], known: dict[str, KnownDocument]) -> None:
         """Every item, a bounded number at once; then forget what is gone."""
@@ -292,7 +295,7 @@ class _Run:
             near_duplicate_of=twin.document_id if twin else None,
             sketch=sketch,
         )
-        await self._written(self.record.put(stored, chunks, document.text), path)
+        await self._written(self.record.put(stored, chunks, document.text, self.patience.moved), path)
 
     def _cut(self, document: ParsedDocument, document_id: str) -> tuple[tuple[Chunk, ...], str]:
         chunks = chunk_document(
@@ -332,14 +335,13 @@ class _Run:
                 await self._written(self.record.remove(document.document_id), document.document_id)
 
     async def _written(self, write: Awaitable[None], document: str) -> None:
-        """Wait for a write to the record, not forever."""
-        limit = self.settings.store_timeout_s
+        """Wait for a write to the record while there are any that get further."""
         try:
-            async with asyncio.timeout(limit):
+            async with self.patience.wait():
                 await write
         except TimeoutError as error:
             raise UpstreamDown(
-                f"The record did not take {document!r} within {limit:g} s.",
+                f"The record did not take {document!r}: nothing moved for {self.patience.quiet_s:g} s.",
                 hint="Run the ingest again; it goes on where it stopped.",
             ) from error
 

@@ -23,7 +23,7 @@ from knowledge.embed import covers
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
 from knowledge.index.lexical import LexicalIndex
-from knowledge.ingest.contracts import IngestReport, KnownDocument, Quarantined
+from knowledge.ingest.contracts import IngestReport, KnownDocument, OnStep, Quarantined
 from knowledge.sources.access import narrow
 from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
@@ -116,7 +116,9 @@ class KnowledgeStore:
                     mine = t.document.c.document_id == row.document_id
                     await connection.execute(update(t.document).where(mine).values(**values))
 
-    async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
+    async def put(
+        self, document: StoredDocument, chunks: Sequence[Chunk], text: str, on_step: OnStep | None = None
+    ) -> None:
         """Keep a document and its passages in place of what was there under its id; it becomes searchable."""
         self._check(document, chunks, text)
         async with self._turn(document.document_id):
@@ -125,7 +127,7 @@ class KnowledgeStore:
             if plan.before not in (None, plan.aclset):
                 # A label only chooses candidates. What the record still keeps narrower is not shown.
                 await self._relabel(plan.alias, [chunk.chunk_id for chunk in plan.kept], plan.aclset)
-            rows = await self._add_vectors(plan)
+            rows = await self._add_vectors(plan, on_step)
             async with self._database.write() as connection:
                 await self._complete(connection, plan, text)
                 alias = await self._aliases.ensure(connection, document.tenant, self._embedder.name)
@@ -263,10 +265,10 @@ class KnowledgeStore:
             await self._lexical.relabel(connection, await _rows(connection, document.document_id))
         return before, meanwhile
 
-    async def _add_vectors(self, plan: _Plan) -> list[DenseRow]:
+    async def _add_vectors(self, plan: _Plan, on_step: OnStep | None = None) -> list[DenseRow]:
         dense = [chunk for chunk in plan.fresh if self._is_dense(plan.document, chunk)]
         passages = {chunk.chunk_id: passage_of(plan.document, chunk) for chunk in dense}
-        vectors = await self._cache.of(list(passages.values()))
+        vectors = await self._cache.of(list(passages.values()), on_step)
         rows = [
             DenseRow(chunk.chunk_id, chunk.document_id, plan.aclset, vectors[passages[chunk.chunk_id].sha].vector)
             for chunk in dense

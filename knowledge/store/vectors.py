@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge.contracts import Embedder
 from knowledge.embed.passages import Floats, PassageText, PassageVectors, embed_passages
+from knowledge.ingest.contracts import OnStep
 from knowledge.schema import chunk, embedding
 from knowledge.store.database import Database, batches
 
@@ -27,8 +28,8 @@ class VectorCache:
         """Name under which vectors are kept."""
         return self._embedder.name
 
-    async def of(self, passages: Sequence[PassageText]) -> dict[str, PassageVectors]:
-        """Vectors by hash; what is not cached is embedded and cached."""
+    async def of(self, passages: Sequence[PassageText], on_step: OnStep | None = None) -> dict[str, PassageVectors]:
+        """Vectors by hash; what is not cached is embedded and cached, a batch a step."""
         wanted = {passage.sha: passage for passage in passages}
         async with self._database.read() as connection:
             found = await self.load(connection, wanted)
@@ -39,6 +40,8 @@ class VectorCache:
             async with self._database.write() as connection:
                 await self._save(connection, rows)
             found.update(rows)
+            if on_step:
+                on_step()
         return found
 
     async def load(self, connection: AsyncConnection, shas: Iterable[str]) -> dict[str, PassageVectors]:

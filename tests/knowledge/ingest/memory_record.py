@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from knowledge.contracts import AccessRule, Chunk, SourceItem, StoredDocument
 from knowledge.ingest import IngestReport, KnownDocument
+from knowledge.ingest.contracts import OnStep
 
 
 class MemoryRecord:
@@ -35,7 +36,9 @@ class MemoryRecord:
         for document_id in document_ids:
             self.documents[document_id] = self.documents[document_id].model_copy(update={"source": source})
 
-    async def put(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
+    async def put(
+        self, document: StoredDocument, chunks: Sequence[Chunk], text: str, on_step: OnStep | None = None
+    ) -> None:
         self.calls.append(f"put {document.document}")
         self.documents[document.document_id] = document
         self.chunks[document.document_id] = tuple(chunks)

@@ -126,7 +126,7 @@ async def test_progress_reaches_the_total(folder, record, ingest):
 
 async def test_a_run_that_died_is_completed_by_the_next(folder, parser):
     class Dying(MemoryRecord):
-        async def put(self, document, chunks, text):
+        async def put(self, document, chunks, text, on_step=None):
             if len(self.documents) == 1:
                 raise ConnectionError("the machine went away")
             await super().put(document, chunks, text)
@@ -142,11 +142,11 @@ async def test_a_run_that_died_is_completed_by_the_next(folder, parser):
 
 async def test_a_record_that_hangs_is_named_and_the_run_ends(folder, parser):
     class Hanging(MemoryRecord):
-        async def put(self, document, chunks, text):
+        async def put(self, document, chunks, text, on_step=None):
             await asyncio.sleep(60)
 
     pipeline = IngestPipeline(Hanging(), parser, IngestSettings(store_timeout_s=0.1))
-    with pytest.raises(UpstreamDown, match=r"within 0\.1 s\. Run the ingest again"):
+    with pytest.raises(UpstreamDown, match=r"nothing moved for 0\.1 s\. Run the ingest again"):
         await pipeline.run(FolderSource(folder, name="docs"))
 
 

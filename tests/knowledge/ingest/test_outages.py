@@ -1,21 +1,26 @@
 """The embedder or the record fails, the documents are fine: nothing that was there is lost, the next run completes."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import httpx2
 import numpy as np
 import pytest
+from memory_record import MemoryRecord
 
+from knowledge.contracts import Chunk, StoredDocument
 from knowledge.embed import OpenAIEmbedder
 from knowledge.ingest import IngestPipeline, IngestReport
+from knowledge.ingest.contracts import OnStep
 from knowledge.parse.pool import ParserPool
 from knowledge.service import KnowledgeService
 from knowledge.settings import IngestSettings, RetrievalSettings
 from knowledge.sources import FolderSource
 from signalbox.errors import ToolFault
 from signalbox.identity import Principal
+from tests.knowledge.retrieval.helpers import make_document
 
 ADA = Principal(user="ada")
 Answer = Callable[[list[str]], httpx2.Response]
@@ -91,9 +96,45 @@ async def test_an_embedder_that_refuses_ends_the_run_and_every_document_stays(
     with pytest.raises(ToolFault, match=reason):
         await ingest(64)
     assert await texts_of(service) == before
-    assert await service.store.quarantined("docs") == []
+    assert await service.store.quarantined("default", "docs") == []
 
     server.answer = vectors
     report = await ingest(64)
     assert (report.changed, report.quarantined) == (2, ())
     assert [text for text in await texts_of(service) if "second version" not in text] == []
+
+
+class SlowRecord(MemoryRecord):
+    """Takes a long document in many steps, as an embedder does; a short one waits until the long one is through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.through = asyncio.Event()
+
+    async def put(
+        self, document: StoredDocument, chunks: Sequence[Chunk], text: str, on_step: OnStep | None = None
+    ) -> None:
+        assert on_step is not None
+        if document.document == "hours.md":
+            for _ in range(40):
+                await asyncio.sleep(0.05)
+                on_step()
+            self.through.set()
+        await self.through.wait()
+        await super().put(document, chunks, text, on_step)
+
+
+async def test_a_write_that_gets_further_may_take_longer_than_the_deadline_and_so_may_those_behind_it(
+    folder: Path, parser: ParserPool
+) -> None:
+    record = SlowRecord()
+    pipeline = IngestPipeline(record, parser, IngestSettings(store_timeout_s=1))
+    report = await pipeline.run(FolderSource(folder, name="docs"))
+    assert (report.taken, record.paths()) == (2, {"hours.md", "holidays.md"})
+
+
+async def test_the_store_tells_of_each_batch_that_was_embedded(service: KnowledgeService) -> None:
+    steps: list[int] = []
+    passages = [f"Rule number {number}." for number in range(600)]
+    await service.store.put(*make_document("rules.md", passages), lambda: steps.append(1))
+    assert len(steps) == 3
