@@ -49,7 +49,8 @@ class Former(_Frozen):
 class Connector(Protocol):
     """One kind of source.
 
-    It may have more to say: `partial`, what is not listed is there all the same; `former`, an earlier name of its own.
+    It may have more to say: `partial`, what is not listed is there all the same; `former`, an earlier name of its own;
+    `cut`, set by `items()`: what bound the list, where it is not all that is there, and what to do.
     """
 
     @property

@@ -143,6 +143,8 @@ class _Run:
         """Every item, a bounded number at once; then forget what is gone."""
         for uri, document in known.items():
             self.finder.add(document.document_id, uri, document.sketch, document.access)
+        if self._bound:
+            self.tally.warnings.append(f"{self._bound} What lies beyond was not read, and nothing was removed.")
         self.tally.tell("")
         waiting = iter(items)
         try:
@@ -151,8 +153,18 @@ class _Run:
                     group.create_task(self._take_some(waiting))
         except BaseExceptionGroup as failures:
             raise _first(failures) from failures
-        if not getattr(self.connector, "partial", False):  # an upload is one file of many
+        if not self._is_partial:
             await self._forget_gone(empty=not items)
+
+    @property
+    def _is_partial(self) -> bool:
+        """Whether what was not listed may be there all the same: an upload is one file of many, a list may be cut."""
+        return bool(getattr(self.connector, "partial", False) or self._bound)
+
+    @property
+    def _bound(self) -> str:
+        """What cut the list short, if anything did."""
+        return str(getattr(self.connector, "cut", ""))
 
     async def _take_some(self, waiting: Iterator[SourceItem]) -> None:
         for item in waiting:
@@ -193,7 +205,7 @@ class _Run:
         return await self.parser.parse(item.document, data)
 
     def _moved_from(self, sha: str, stamp: Stamp) -> str | None:
-        if getattr(self.connector, "partial", False):
+        if self._is_partial:
             return None
         return self.inventory.claim_moved(sha, stamp.pipeline)
 

@@ -23,6 +23,7 @@ class RestSource:
         self._settings = settings
         self._fetcher = fetcher
         self._spool = Spool()
+        self.cut = ""
 
     @property
     def name(self) -> str:
@@ -63,6 +64,7 @@ class RestSource:
 
     async def _records(self) -> AsyncIterator[dict[str, Any]]:
         settings = self._settings
+        self.cut = ""
         url = settings.url or await self._operation_url()
         for _ in range(settings.max_pages):
             answer = await self._json(url)
@@ -79,6 +81,7 @@ class RestSource:
             if not isinstance(following, str) or not following:
                 return
             url = urljoin(url, following)
+        self.cut = f"There are more pages of records than max_pages ({settings.max_pages}): raise it."
 
     async def _json(self, url: str) -> Any:
         secrets = {name: value.get_secret_value() for name, value in self._settings.headers.items()}

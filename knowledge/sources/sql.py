@@ -20,6 +20,7 @@ class SqlSource:
     def __init__(self, settings: SqlSettings) -> None:
         self._settings = settings
         self._spool = Spool()
+        self.cut = ""
 
     @property
     def name(self) -> str:
@@ -30,8 +31,12 @@ class SqlSource:
         """One item a row, with the hash of its document as its fingerprint."""
         async with asyncio.timeout(self._settings.timeout_s):
             rows = await asyncio.to_thread(self._rows)
+        limit = self._settings.max_rows
+        self.cut = ""
+        if len(rows) > limit:
+            self.cut = f"There are more rows than max_rows ({limit}): raise it, or narrow the query."
         title = self._settings.title or f"{self._settings.name} {{{self._settings.key}}}"
-        for row in rows:
+        for row in rows[:limit]:
             content = render(row, title=title, template=self._settings.template).encode()
             key = str(row[self._settings.key])
             uri = f"sql://{quote(self._settings.name)}/{quote(key, safe='')}"
@@ -79,7 +84,7 @@ class SqlSource:
                 if self._settings.key not in set(result.keys()):
                     name, key = self._settings.name, self._settings.key
                     raise UserFault(f"The query of {name!r} has no column {key!r}.", hint="Name its key column.")
-                return [dict(row) for row in result.mappings().fetchmany(self._settings.max_rows)]
+                return [dict(row) for row in result.mappings().fetchmany(self._settings.max_rows + 1)]
         except OperationalError as error:
             raise UpstreamDown(f"The database of {self._settings.name!r} does not answer: {error.orig}.") from error
         except SQLAlchemyError as error:

@@ -42,6 +42,7 @@ class WebSource:
         self._fetcher = fetcher
         self._robots = Robots(fetcher, respect=settings.respect_robots, delay_s=settings.delay_s)
         self._spool = Spool()
+        self.cut = ""
 
     @property
     def name(self) -> str:
@@ -50,12 +51,13 @@ class WebSource:
 
     async def items(self) -> AsyncIterator[SourceItem]:
         """The pages that are there; a page that fails just now is listed as it may still be read later."""
+        self.cut = ""
         seen: set[str] = set()
         async for url, lastmod in self._addresses():
             if url in seen or not self._wanted(url):
                 continue
-            if len(seen) >= self._settings.max_pages:
-                _log.warning("web_source_cut", source=self._settings.name, max_pages=self._settings.max_pages)
+            if len(seen) >= (limit := self._settings.max_pages):
+                self.cut = f"There are more pages than max_pages ({limit}): raise it, or narrow `include`."
                 return
             seen.add(url)
             if lastmod:
@@ -81,6 +83,8 @@ class WebSource:
                     waiting.append(url)
                 else:
                     yield urldefrag(url).url, lastmod
+        if waiting:
+            self.cut = f"There are more sitemaps than {_MAX_SITEMAPS}: make several sources of them."
 
     async def _probe(self, url: str) -> SourceItem | None:
         """An item with the page's own mark of change, or with the hash of its content. Gone pages are no item."""

@@ -89,6 +89,16 @@ async def test_rows_become_documents_by_a_template(orders, record, pipeline):
     assert (report.changed, report.unchanged) == (1, 1)
 
 
+async def test_rows_beyond_max_rows_are_kept_and_the_report_says_that_the_result_was_cut(orders, record, pipeline):
+    url = SecretStr(f"sqlite:///{orders}")
+    query = "select * from incident order by id"
+    settings = SqlSettings(name="incidents", url=url, query=query, key="id", access=STAFF, max_rows=2)
+    assert (await pipeline.run(SqlSource(settings))).warnings == ()
+    report = await pipeline.run(SqlSource(settings.model_copy(update={"max_rows": 1})))
+    assert (report.removed, report.unchanged, record.paths()) == (0, 1, {"1.md", "2.md"})
+    assert [warning for warning in report.warnings if "max_rows" in warning]
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -168,6 +168,47 @@ async def test_a_page_that_fails_for_a_while_is_kept(record, pipeline):
         assert "version of the last run was kept" in report.warnings[0]
 
 
+def _page(words: str) -> bytes:
+    return f"<html><body><h1>{words}</h1><p>This page tells about {words}.</p></body></html>".encode()
+
+
+async def test_what_lies_beyond_max_pages_is_kept_and_the_report_says_that_the_list_was_cut(record, pipeline):
+    routes: dict[str, Any] = {f"/{name}": _page(name) for name in ("hours", "prices", "contact")}
+    async with served(routes) as base:
+        pages = tuple(f"{base}{path}" for path in routes)
+        settings = WebSettings(name="site", pages=pages, allow=("127.0.0.1",), delay_s=0, max_pages=3)
+        async with open_source(settings) as source:
+            whole = await pipeline.run(source)
+        # A new page in front pushes the last one out, and has its content.
+        routes["/news"] = routes["/contact"]
+        more = settings.model_copy(update={"pages": (f"{base}/news", *pages)})
+        async with open_source(more) as source:
+            report = await pipeline.run(source)
+        assert (whole.taken, whole.warnings) == (3, ())
+        assert (report.removed, report.moved, report.taken, report.unchanged) == (0, 0, 1, 2)
+        assert {path.rpartition("/")[2] for path in record.paths()} == {"hours", "prices", "contact", "news"}
+        assert [warning for warning in report.warnings if "max_pages" in warning and "3" in warning]
+        async with open_source(more.model_copy(update={"max_pages": 4, "pages": pages[:2]})) as source:
+            assert (await pipeline.run(source)).removed == 2
+
+
+async def test_records_beyond_max_pages_of_a_rest_endpoint_are_kept(record, pipeline):
+    routes: dict[str, Any] = {
+        "/bikes": b'{"data": [{"id": 1, "name": "Heron"}], "next": "/bikes?page=2"}',
+        "/bikes?page=2": b'{"data": [{"id": 2, "name": "Wren"}], "next": null}',
+    }
+    async with served(routes) as base:
+        settings = RestSettings(
+            name="bikes", url=f"{base}/bikes", items="data", next="next", access=STAFF, allow=("127.0.0.1",)
+        )
+        async with open_source(settings) as source:
+            assert (await pipeline.run(source)).warnings == ()
+        async with open_source(settings.model_copy(update={"max_pages": 1})) as source:
+            report = await pipeline.run(source)
+    assert (report.removed, record.paths()) == (0, {"1.md", "2.md"})
+    assert [warning for warning in report.warnings if "max_pages" in warning]
+
+
 async def test_records_of_a_rest_endpoint_are_taken_page_by_page(record, pipeline):
     def page(request: web.Request) -> tuple[int, dict[str, str], bytes]:
         if request.headers.get("X-Key") != "k":
