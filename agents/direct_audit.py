@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 class Chain(Protocol):
     """Where records go (`toolbus.audit.AuditLog`)."""
 
+    def admit(self) -> None:
+        """Raise `UpstreamDown` where no record could be kept of what is about to happen."""
+        ...
+
     def append(self, facts: dict[str, Any]) -> None:
         """Add one record to the chain."""
         ...
@@ -24,6 +28,10 @@ class CallAudit:
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
+
+    def admit(self) -> None:
+        """Before a call: what cannot be recorded is not done (`UpstreamDown`)."""
+        self._chain.admit()
 
     def refused(self, principal: "Principal", run_id: str, model: str) -> None:
         """A caller asked for a model that it may not use, or that is not there."""

@@ -78,6 +78,7 @@ class DirectCalls:
 
     async def begin(self, ask: DirectAsk) -> "DirectCall":
         """A call to complete or to stream, once; raises `ModelNotFound` where the caller may not ask this model."""
+        self._audit.admit()
         session = ask.session or _session(ask.body)
         crew = await self._crews.choose(session)
         names = crew.models.offered(ask.principal.subjects)

@@ -47,6 +47,7 @@ class EmbeddingCalls:
 
     async def embed(self, ask: EmbeddingAsk, meter: UsageMeter) -> list[list[float]]:
         """A vector for each text; what it used is on the meter. It is audited whatever becomes of it."""
+        self._audit.admit()
         if ask.model not in (names := (EMBEDDING, self.engine)):
             self._audit.refused(ask.principal, ask.run_id, ask.model)
             hint = f"Use {' or '.join(repr(name) for name in names)}."

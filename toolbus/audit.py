@@ -3,9 +3,13 @@
 One line: the facts, `seq`, `prev` (hash of the line before), and last `hash` = sha256 over the line without it, byte
 for byte. A line that is altered, removed or inserted breaks every hash after it. Lines are written in batches, each
 followed by fsync, by one thread.
+
+A batch that cannot be written (the disk is full) is cut off the file and kept, in order, until it can be: then the
+chain goes on. What must be on record first does not happen meanwhile, and once too much is kept, nothing does.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -21,11 +25,13 @@ from typing import Any
 import orjson
 import structlog
 
-from signalbox.errors import Conflict
+from signalbox.errors import Conflict, UpstreamDown
 
 _log = structlog.get_logger(__name__)
 _GENESIS = "0" * 64
 _BATCH_S = 0.05
+_RETRY_MAX_S = 5.0
+_MAX_UNWRITTEN = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,11 @@ class AuditLog:
             ) from error
         self._seq, self._head, torn = _resume(self._file)
         self._pending: list[bytes] = []
+        self._unwritten = 0  # bytes in memory
+        self._fault: OSError | None = None  # of the last attempt to write
+        self._attempts = 0
+        self._wait_s = _BATCH_S
+        self._whole_to: int | None = None  # size of the file without the batch that is being written
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
         self._flushing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -68,6 +79,15 @@ class AuditLog:
         """The hash of the newest record: keep it elsewhere to prove later that nothing was cut off the end."""
         return self._head
 
+    def status(self) -> str:
+        """`up`, or why records wait in memory."""
+        return "up" if self._fault is None else f"it cannot be written ({self._fault.strerror}), records wait in memory"
+
+    def admit(self) -> None:
+        """To be asked before what needs a record only afterwards; raises `UpstreamDown` when no more can be kept."""
+        if self._fault is not None and self._unwritten > _MAX_UNWRITTEN:
+            raise self._down(self._fault)
+
     def append(self, facts: dict[str, Any]) -> None:
         """Add one record; it is on disk after the next `flush`, which follows by itself within a moment."""
         if self._closed:
@@ -76,21 +96,29 @@ class AuditLog:
         # What is hashed is what is written, with the hash put in before the last brace.
         line = _line({"seq": self._seq, "time": _now(), **facts, "prev": self._head})
         self._head = hashlib.sha256(line).hexdigest()
-        self._pending.append(line[:-1] + b',"hash":"' + self._head.encode() + b'"}\n')
+        written = line[:-1] + b',"hash":"' + self._head.encode() + b'"}\n'
+        self._pending.append(written)
+        self._unwritten += len(written)
         self._schedule()
 
     async def flush(self) -> None:
-        """Wait until everything appended so far is on disk."""
+        """Wait until everything appended so far is on disk; raises `UpstreamDown` when it cannot be written now."""
+        before = self._attempts
         while self._pending or (self._flushing is not None and not self._flushing.done()):
             if self._flushing is None or self._flushing.done():
                 self._flushing = asyncio.get_running_loop().create_task(self._drain())
             await asyncio.shield(self._flushing)
+            if self._fault is not None and self._attempts > before:  # an older one says nothing about now
+                raise self._down(self._fault)
 
     async def close(self) -> None:
         """Write what is pending and let go of the file."""
         if self._closed:
             return
-        await self.flush()
+        try:
+            await self.flush()
+        except UpstreamDown as error:
+            _log.error("audit.records_lost", records=len(self._pending), reason=str(error))
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
@@ -105,7 +133,7 @@ class AuditLog:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # outside a loop: `flush` or `close` writes
-        self._timer = loop.call_later(_BATCH_S, self._begin)
+        self._timer = loop.call_later(self._wait_s, self._begin)
 
     def _begin(self) -> None:
         self._timer = None
@@ -115,17 +143,47 @@ class AuditLog:
     async def _drain(self) -> None:
         loop = asyncio.get_running_loop()
         while self._pending:
-            await loop.run_in_executor(self._writer, self._write, self._take())
+            batch, self._pending = self._pending, []
+            self._attempts += 1
+            try:
+                await loop.run_in_executor(self._writer, self._write, b"".join(batch))
+            except OSError as error:
+                self._pending = batch + self._pending  # each is bound to the one before: none may be left out
+                self._failed(error)
+                return
+            self._unwritten -= sum(map(len, batch))
+            if self._fault is not None:
+                _log.warning("audit.writable_again", records=len(batch))
+            self._fault, self._wait_s = None, _BATCH_S
 
-    def _take(self) -> bytes:
-        batch, self._pending = b"".join(self._pending), []
-        return batch
+    def _failed(self, error: OSError) -> None:
+        _log.error("audit.write_failed", reason=error.strerror, records=len(self._pending), bytes=self._unwritten)
+        self._fault = error
+        self._wait_s = min(2 * self._wait_s, _RETRY_MAX_S)
+        self._schedule()
+
+    def _down(self, error: OSError) -> UpstreamDown:
+        return UpstreamDown(
+            f"The audit log {self._path.name!r} cannot be written ({error.strerror}); nothing may happen unrecorded.",
+            hint="Make it writable, or make room on its disk: it goes on by itself.",
+            retry_after_s=_RETRY_MAX_S,
+        )
 
     def _write(self, batch: bytes) -> None:
-        view = memoryview(batch)
-        while view:
-            view = view[os.write(self._file, view) :]
-        os.fsync(self._file)
+        if self._whole_to is None:
+            self._whole_to = os.fstat(self._file).st_size
+        else:
+            os.ftruncate(self._file, self._whole_to)
+        try:
+            view = memoryview(batch)
+            while view:
+                view = view[os.write(self._file, view) :]
+            os.fsync(self._file)
+        except OSError:
+            with contextlib.suppress(OSError):  # then the next attempt does it first
+                os.ftruncate(self._file, self._whole_to)
+            raise
+        self._whole_to = None
 
 
 def verify(path: Path) -> Verification:

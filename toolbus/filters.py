@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from policies.engine import Effect, Policy
-from signalbox.errors import SignalboxError
+from signalbox.errors import SignalboxError, UpstreamDown
 from toolbus.audit import AuditLog, argument_hash
 from toolbus.call import Call
 from toolbus.catalogue import Catalogue
@@ -37,7 +37,11 @@ class AuditFilter:
         self._policy = policy
 
     async def __call__(self, call: Call, proceed: Next) -> ToolOutcome:
-        """Record the outcome, cancellation and faults of ours included."""
+        """Record the outcome, cancellation and faults of ours included; what cannot be recorded is not done."""
+        try:
+            self._log.admit()
+        except UpstreamDown as error:
+            return call.outcome("error", f"{call.tool.name!r} was not called: {error}")
         status = "fault"
         try:
             outcome = await proceed()
@@ -126,7 +130,11 @@ class BudgetAndApprovalFilter:
         if call.verdict is not None and call.verdict.effect is Effect.ASK and not call.approval_id:
             return await self._ask(call)
         if not call.tool.read_only:
-            await self._before_effect(call)
+            try:
+                await self._before_effect(call)
+            except UpstreamDown as error:
+                call.note = "unrecorded"
+                return call.outcome("error", f"{call.tool.name!r} was not called: {error}")
         return await proceed()
 
     async def _ask(self, call: Call) -> ToolOutcome:

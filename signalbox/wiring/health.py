@@ -3,22 +3,24 @@
 from gateway.health import NOT_NEEDED
 from inference.contracts import Models
 from signalbox.settings import Settings
+from toolbus.audit import AuditLog
 from toolbus.contracts import ToolBus
 
 _UP = "up"
 
 
 class SystemHealth:
-    """Asks the tool servers and the model servers how they are."""
+    """Asks the audit log, the tool servers and the model servers how they are."""
 
-    def __init__(self, bus: ToolBus, models: Models, settings: Settings) -> None:
+    def __init__(self, bus: ToolBus, models: Models, settings: Settings, audit: AuditLog) -> None:
         self._bus = bus
+        self._audit = audit
         self._models = models
         self._settings = settings
 
     async def check(self) -> dict[str, dict[str, str]]:
         """Per dependency: `state`, and `fix` unless it is up."""
-        found: dict[str, dict[str, str]] = {}
+        found = {"audit": _entry(self._audit.status(), "Make room on its disk; it is tried again by itself.")}
         for name, state in (await self._bus.health()).items():
             if name in self._settings.a2a.agents:
                 # Another organisation's trouble is not ours: this gateway goes on taking calls.

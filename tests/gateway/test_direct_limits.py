@@ -10,6 +10,7 @@ import pytest
 from gateway.settings import GatewaySettings
 from tests.gateway.conftest import Bare, House, served
 from tests.inference.peer import Peer, Script
+from tests.toolbus.full_disk import LARGE, full_disk
 
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "Hello?"}]
@@ -54,6 +55,20 @@ async def test_when_every_backend_is_down_it_is_said_at_once_with_when_to_come_b
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert "connection refused" in answer.json()["error"]["message"]
     assert [(record["outcome"], record["error"]) for record in await bare.records()] == [("failed", "upstream_down")]
+
+
+async def test_no_model_is_asked_while_no_record_of_it_can_be_kept(client, peer, bare: Bare):
+    bare.audit.append(LARGE)
+    await bare.audit.flush()
+    with full_disk(bare.audit_file):
+        bare.audit.append({"event": "test", "text": "x" * 9_000_000})  # as much as may wait in memory
+        while bare.audit.status() == "up":
+            await asyncio.sleep(0.01)
+        refused = await ask(client)
+        vectors = await client.post("/v1/embeddings", json={"model": "embedding", "input": "Hello"})
+    assert (refused.status_code, vectors.status_code) == (503, 503)
+    assert "nothing may happen unrecorded" in refused.json()["error"]["message"]
+    assert peer.requests == []
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from signalbox.errors import Conflict
+from signalbox.errors import Conflict, UpstreamDown
+from tests.toolbus.full_disk import LARGE, full_disk
+from tests.toolbus.world import World
 from toolbus.audit import AuditLog, read, verify
 
 
@@ -96,6 +98,78 @@ async def test_a_line_torn_by_a_crash_is_dropped_and_that_is_on_record(tmp_path:
     assert verify(path).intact
     last = [record for record in read(path) if record][-1]
     assert (last["event"], last["dropped_bytes"]) == ("audit.recovered", 40)
+
+
+async def test_records_that_found_the_disk_full_are_written_later_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path)
+    log.append(LARGE)
+    await log.flush()
+    with full_disk(path):
+        log.append({"event": "test", "number": 1})
+        with pytest.raises(UpstreamDown, match=r"'audit.jsonl' cannot be written \(File too large\)"):
+            await log.flush()
+        assert (verify(path).records, verify(path).intact) == (1, True)  # no half line
+        assert log.status() == "it cannot be written (File too large), records wait in memory"
+    log.append({"event": "test", "number": 2})
+    await log.flush()
+    log.append({"event": "test", "number": 3})
+    await log.close()
+    assert (verify(path).records, verify(path).intact, log.status()) == (4, True, "up")
+    assert [record["number"] for record in read(path) if record and "number" in record] == [1, 2, 3]
+
+
+async def test_a_full_disk_is_tried_again_without_being_asked(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path)
+    log.append(LARGE)
+    await log.flush()
+    with full_disk(path):
+        log.append({"event": "test"})
+        while log.status() == "up":
+            await asyncio.sleep(0.01)
+    while log.status() != "up":
+        await asyncio.sleep(0.01)
+    assert (verify(path).records, verify(path).intact) == (2, True)
+    await log.close()
+
+
+async def test_a_log_that_ends_on_a_full_disk_is_let_go_and_intact(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path)
+    log.append(LARGE)
+    await log.flush()
+    with full_disk(path):
+        log.append({"event": "test"})
+        await log.close()
+    await AuditLog(path).close()
+    assert (verify(path).records, verify(path).intact) == (1, True)
+
+
+async def test_what_cannot_be_recorded_does_not_happen(world: World) -> None:
+    async with world.open() as bus:
+        chain = world.context().chain
+        world.audit.append(LARGE)
+        await world.audit.flush()
+        with full_disk(world.audit_path):
+            written = await bus.raw_call(chain, "probe__write", {"text": "x"})
+            assert "'write' was not called" in written.text.replace("probe__", "")
+            assert (await bus.raw_call(chain, "probe__add", {"a": 1, "b": 1})).status == "ok"
+            world.audit.append({"event": "test", "text": "x" * 9_000_000})  # as much as may wait in memory
+            refused = await bus.raw_call(chain, "probe__add", {"a": 2, "b": 2})
+            assert (refused.status, "nothing may happen unrecorded" in refused.text) == ("error", True)
+        await world.audit.flush()
+        assert (await bus.raw_call(chain, "probe__write", {"text": "y"})).status == "ok"
+    assert world.noted() == ["add 1 1", "write y"]
+    calls = [(record["tool"], record["outcome"]) for record in read(world.audit_path) if record and "tool" in record]
+    assert calls == [
+        ("probe__write", "started"),
+        ("probe__write", "error"),
+        ("probe__add", "ok"),
+        ("probe__write", "started"),
+        ("probe__write", "ok"),
+    ]
+    assert verify(world.audit_path).intact
 
 
 async def test_a_second_writer_is_refused(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ class World:
         rules: Sequence[Rule] = (READ_ALL, WRITE_SOME),
         settings: ToolBusSettings = QUICK,
     ) -> AsyncIterator[KernelToolBus]:
-        audit = AuditLog(self.audit_path)
+        audit = self.audit = AuditLog(self.audit_path)
         self.catalogue = Catalogue(self.lock_path, settings)
         self.bus = await KernelToolBus.open(
             [self.probe()] if specs is None else specs,
