@@ -7,6 +7,7 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from knowledge.contracts import AccessRule
@@ -24,7 +25,7 @@ def sketch_of(text: str) -> str:
     """The sketch of a text in base64; empty for texts too short to compare."""
     import numpy as np
 
-    words = _WORD.findall(text.lower())[:_MAX_WORDS]
+    words = [match[0] for match in islice(_WORD.finditer(text.lower()), _MAX_WORDS)]
     if len(words) < 4 * _GRAM:
         return ""
     codes = {

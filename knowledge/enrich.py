@@ -11,7 +11,7 @@ from knowledge.languages import language_of, stop_words
 from knowledge.parse.draft import Piece
 
 _WORD = re.compile(r"\b[^\W\d_](?:[^\W_]|['’-]){2,}\b")
-_ADDRESS = re.compile(r"\S+@\S+|https?://\S+")
+_ADDRESS = re.compile(r"(?<!\S)\S+@\S+|https?://\S+")  # anchored: a long run without an @ is looked at once
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+")
 _ENTITIES = (
     re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{2,63}){1,4}\b"),
@@ -22,7 +22,7 @@ _ENTITIES = (
     ),
     re.compile(r"[€$£¥]\s?\d[\d.,]*(?:\s?(?:million|billion|[kMm]\b))?"),
     re.compile(r"\b(?:EUR|USD|GBP|CHF)\s?\d[\d.,]*(?:\s?(?:million|billion)\b)?"),
-    re.compile(r"\b\d[\d.,]*\s?(?:EUR|USD|GBP|CHF|euros?|dollars?)\b"),
+    re.compile(r"\b\d[\d.,]{0,30}\s?(?:EUR|USD|GBP|CHF|euros?|dollars?)\b"),
     re.compile(r"\b[A-Z]{2,6}-\d{2,8}(?:-\d{1,8})*\b"),
 )
 _DATE = re.compile(r"((?:19|20)\d\d)-(\d\d?)-(\d\d?)(?:[T ](\d\d):(\d\d)(?::(\d\d))?)?")

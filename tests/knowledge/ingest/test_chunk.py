@@ -1,5 +1,6 @@
 """Passages: exact places, every word once, sections kept whole where they fit."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
@@ -134,3 +135,39 @@ def test_ids_stay_while_the_text_stays():
     after = chunk_document(document(Piece("prose", "Other."), Piece("heading", "A", 1), Piece("prose", "Two.")), "d")
     assert before[1].chunk_id == after[1].chunk_id
     assert before[0].chunk_id != after[0].chunk_id
+
+
+@pytest.mark.parametrize("text", [words(10_000), "QUJDRA9+" * 10_000, "x" * 80_000, "word" + " " * 80_000 + "word"])
+def test_a_line_without_sentences_costs_what_its_length_costs(text):
+    looked_at = 0
+
+    def count(part: str) -> int:
+        nonlocal looked_at
+        looked_at += len(part)
+        return estimate_tokens(part)
+
+    parsed = document(Piece("code", text))
+    chunks = chunk_document(parsed, "d", count_tokens=count)
+    assert looked_at < 100 * len(text)
+    assert "".join(chunk.text for chunk in chunks).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_tokenizer_that_counts_less_for_more_text_still_finds_the_longest_piece():
+    text = "1234567a" * 400  # a prefix that ends in a digit has more pieces than the next letter leaves
+    chunks = chunk_document(document(Piece("code", text)), "d", max_tokens=32)
+    assert "".join(chunk.text for chunk in chunks) == text
+    assert all(estimate_tokens(chunk.text) <= 32 for chunk in chunks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [Piece("code", "x" + "\n" * 1_000_000 + "y")],
+        [Piece("heading", f"Heading {n}", 1) for n in range(20_000)],
+        [Piece("prose", f"Line {n}") for n in range(40_000)],
+    ],
+    ids=["blank lines", "headings only", "many short pieces"],
+)
+def test_blank_lines_and_many_pieces_are_cut_within_the_deadline_of_a_test(pieces):
+    assert chunk_document(document(*pieces), "d")

@@ -232,3 +232,13 @@ async def test_no_bytes_whatever_break_the_pool(parser, data):
         assert fault.message
     else:
         assert parsed.parts
+
+
+@pytest.mark.parametrize(
+    "content", [b"QUJDRA9+" * 25_000, b"1,27," * 40_000], ids=["letters without a space", "figures without a space"]
+)
+async def test_a_long_line_without_spaces_is_read_in_time(parser, content):
+    parsed = await parser.parse("dump.txt", content)
+    document = parsed.parts[-1].document
+    assert document is not None
+    assert document.text == content.decode()
