@@ -47,6 +47,7 @@ class ApiKeys:
         self._cache_s = cache_s
         self._lookup_timeout_s = lookup_timeout_s
         self._cache: dict[bytes, tuple[float, ApiKey]] = {}
+        self._revoked = 0
 
     async def create(self, principal: Principal, *, name: str = "", expires_at: datetime | None = None) -> str:
         """A new key for that principal; this is the only time that it can be seen."""
@@ -80,9 +81,12 @@ class ApiKeys:
             .where(api_key.c.id == key_id, api_key.c.tenant == tenant)
             .values(revoked_at=datetime.now(UTC))
         )
-        async with writing(self._engine) as connection:
-            found = (await connection.execute(query)).rowcount
-        self._cache = {digest: entry for digest, entry in self._cache.items() if entry[1].id != key_id}
+        try:
+            async with writing(self._engine) as connection:
+                found = (await connection.execute(query)).rowcount
+        finally:  # of a commit that was interrupted nobody knows whether it happened
+            self._revoked += 1
+            self._cache = {digest: entry for digest, entry in self._cache.items() if entry[1].id != key_id}
         if not found:
             raise NotFound(f"There is no API key {key_id!r}.")
 
@@ -107,6 +111,7 @@ class ApiKeys:
         cached = self._cache.get(digest)
         if cached is not None and cached[0] > time.monotonic() and _valid(cached[1]):
             return cached[1].principal
+        revoked_before = self._revoked
         row = await answered(self._row(match[1]), self._lookup_timeout_s)
         if row is None or not hmac.compare_digest(row["sha256"], digest):
             raise _refused()
@@ -116,7 +121,8 @@ class ApiKeys:
             raise _refused()
         if len(self._cache) >= _CACHE_SIZE:
             self._cache.clear()
-        self._cache[digest] = (time.monotonic() + self._cache_s, found)
+        if revoked_before == self._revoked:  # else it may be this key, read before it was revoked
+            self._cache[digest] = (time.monotonic() + self._cache_s, found)
         return found.principal
 
     async def _row(self, key_id: str) -> sa.RowMapping | None:

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
 
 from gateway.keys import ApiKeys
 from gateway.keys_file import ensure_keys, write_keys_file
@@ -50,6 +52,21 @@ async def test_a_revoked_key_is_refused_at_once(keys: ApiKeys):
     key = await keys.create(ADA)
     await keys.check(key)
     await keys.revoke(key.split("-")[2], tenant="default")
+    with pytest.raises(NotAuthenticated):
+        await keys.check(key)
+
+
+async def test_a_key_that_was_read_before_it_was_revoked_is_not_remembered(keys: ApiKeys, engine: AsyncEngine):
+    key = await keys.create(ADA)
+    reads: list[str] = []
+
+    def revoke(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("SELECT") and not reads:  # the row is here, its reader has not seen it yet
+            reads.append(statement)
+            await_only(keys.revoke(key.split("-")[2], tenant="default"))
+
+    event.listen(engine.sync_engine, "after_cursor_execute", revoke)
+    assert await keys.check(key) == ADA
     with pytest.raises(NotAuthenticated):
         await keys.check(key)
 
