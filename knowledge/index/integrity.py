@@ -77,8 +77,7 @@ class IntegrityJob:
         return report
 
     async def _words(self) -> bool:
-        await self._lexical.settle()
-        async with self._database.write() as connection:
+        async with self._lexical.turn(), self._database.write() as connection:
             if await self._lexical.intact(connection):
                 return False
             await self._lexical.rebuild(connection)

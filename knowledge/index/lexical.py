@@ -1,6 +1,7 @@
 """What is asked of an index of words, whatever keeps it: FTS5 or tantivy beside SQLite, tsvector in PostgreSQL."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,12 +47,17 @@ class LexicalIndex(Protocol):
         """In how many rows each stem occurs; unknown stems are left out."""
         ...
 
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """The turn to change the index. Whoever needs it and a write takes it first: one order, so that none waits
+        for the other for good."""
+        ...
+
     async def rebuild(self, connection: AsyncConnection) -> None:
-        """Make the index again from the record."""
+        """Make the index again from the record, by who has the turn."""
         ...
 
     async def intact(self, connection: AsyncConnection) -> bool:
-        """Whether the index holds what the record holds."""
+        """Whether the index holds what the record holds; asked in a write transaction, by who has the turn."""
         ...
 
     async def rows(self, connection: AsyncConnection) -> int:
@@ -70,6 +76,10 @@ class InTransaction:
 
     async def after_write(self) -> None:
         """Nothing to do."""
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """The transaction's own."""
+        return nullcontext()
 
 
 class LexicalScope:

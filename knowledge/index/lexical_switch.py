@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -113,6 +114,10 @@ class SwitchedLexicalIndex:
     async def frequencies(self, connection: AsyncConnection, stems: Sequence[str]) -> dict[str, int]:
         """Of the one that serves."""
         return await self._kept[0].frequencies(connection, stems)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Of the one that serves."""
+        return self._kept[0].turn()
 
     async def rebuild(self, connection: AsyncConnection) -> None:
         """Of the one that serves."""

@@ -5,11 +5,16 @@ rest of a search. A tantivy index is not part of a SQLite transaction, so a tran
 changed. `settle` brings those up to date and strikes the notes: killed in between, it does the same once more. It is
 called before every search, so what was acknowledged is found. The filter by access sets is part of the query, and every
 candidate is checked again in the record.
+
+Locks are taken in one order: the turn of this index, then the record's turn to write. A transaction never waits for
+this index's turn.
 """
 
 import asyncio
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -35,9 +40,21 @@ _LABELS = f"SELECT c.chunk_id, d.aclset {_LIVE}"
 _ROWS = f"SELECT c.seq, c.chunk_id, c.document_id, d.aclset, c.title, c.heading, c.body {_LIVE}"
 _SOME_ROWS = text(f"{_ROWS} AND c.seq IN :seqs").bindparams(bindparam("seqs", expanding=True))
 _NEXT_ROWS = text(f"{_ROWS} AND c.seq > :last ORDER BY c.seq LIMIT :many")
+_NOTES = text("SELECT id, seq FROM knowledge_word_journal ORDER BY id LIMIT :many")
+_STRIKE = text("DELETE FROM knowledge_word_journal WHERE id <= :last")
 _HEAP_BYTES = 64_000_000
 _GROUP = 2_000  # noted rows after which a write settles without waiting for a search
 _STEMS, _TRIPLES = "stems", "triples"
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """A part of the journal: how far it goes, how many notes, which rows, and what of them is live now."""
+
+    last: int
+    notes: int
+    rows: list[int]
+    fresh: list[Any]
 
 
 class TantivyLexicalIndex:
@@ -51,6 +68,7 @@ class TantivyLexicalIndex:
         self._writer: tantivy.IndexWriter | None = None
         self._turn = asyncio.Lock()
         self._opening = Lock()
+        self._writing = Lock()  # a thread whose task was cancelled goes on: nothing may take its writer away
         self._noted = _GROUP  # a process before this one may have left some
 
     async def create(self, connection: AsyncConnection) -> None:
@@ -68,6 +86,12 @@ class TantivyLexicalIndex:
     async def relabel(self, connection: AsyncConnection, rows: Sequence[int]) -> None:
         """Note rows whose access set is another one now."""
         await self._note(connection, rows)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """The turn to change the index."""
+        async with self._turn:
+            yield
 
     async def settle(self, *, at_least: int = 0) -> None:
         """Bring the noted rows up to date, where about so many are noted."""
@@ -108,11 +132,10 @@ class TantivyLexicalIndex:
         return await self._ask(work)
 
     async def rebuild(self, connection: AsyncConnection) -> None:
-        """Make the index again from the record."""
+        """Make the index again from the record; within `turn`."""
         await self.create(connection)
-        async with self._turn:
-            await self._refill(connection)
-            await connection.exec_driver_sql("DELETE FROM knowledge_word_journal")
+        await self._refill(connection)
+        await connection.exec_driver_sql("DELETE FROM knowledge_word_journal")
 
     async def build(self) -> None:
         """Make the index from the record while others write it; what they change is noted and settled later."""
@@ -120,7 +143,13 @@ class TantivyLexicalIndex:
             await self._refill(connection)
 
     async def intact(self, connection: AsyncConnection) -> bool:
-        """Whether the same rows are indexed under the same access sets: compared by count and by sums over both."""
+        """Whether the same rows are indexed under the same access sets: compared by count and by sums over both.
+
+        Within `turn` and a write transaction: what is noted is taken in first, and nothing can be noted meanwhile.
+        """
+        while (part := await self._read_noted(connection)).notes:
+            await asyncio.to_thread(self._replace, part.rows, part.fresh)
+            await connection.execute(_STRIKE, {"last": part.last})
         rows = (await connection.exec_driver_sql(_LABELS)).all()
         expected = len(rows), sum(_mark(row.chunk_id) for row in rows), sum(row.aclset for row in rows)
 
@@ -137,9 +166,7 @@ class TantivyLexicalIndex:
 
     async def close(self) -> None:
         """Finish what is being merged and let go of the folder."""
-        writer, self._writer, self._index = self._writer, None, None
-        if writer is not None:
-            await asyncio.to_thread(writer.wait_merging_threads)
+        await asyncio.to_thread(self._let_go)
 
     async def _note(self, connection: AsyncConnection, rows: Sequence[int]) -> None:
         if rows:
@@ -149,21 +176,23 @@ class TantivyLexicalIndex:
 
     async def _settle_some(self) -> bool:
         """A part of the journal; False when that was the last."""
-        query = text("SELECT id, seq FROM knowledge_word_journal ORDER BY id LIMIT :many")
         async with self._database.read() as connection:
-            noted = (await connection.execute(query, {"many": _GROUP})).all()
-            names = sorted({row.seq for row in noted})
-            fresh: list[Any] = []
-            for part in batches(names):
-                fresh += (await connection.execute(_SOME_ROWS, {"seqs": part})).all()
-        self._noted = 0
-        if not noted:
+            part = await self._read_noted(connection)
+        if not part.notes:
             return False
-        await asyncio.to_thread(self._replace, names, fresh)
-        strike = text("DELETE FROM knowledge_word_journal WHERE id <= :last")
+        await asyncio.to_thread(self._replace, part.rows, part.fresh)
         async with self._database.write() as connection:
-            await connection.execute(strike, {"last": noted[-1].id})
-        return len(noted) == _GROUP
+            await connection.execute(_STRIKE, {"last": part.last})
+        return part.notes == _GROUP
+
+    async def _read_noted(self, connection: AsyncConnection) -> _Noted:
+        notes = (await connection.execute(_NOTES, {"many": _GROUP})).all()
+        rows = sorted({note.seq for note in notes})
+        fresh: list[Any] = []
+        for part in batches(rows):
+            fresh += (await connection.execute(_SOME_ROWS, {"seqs": part})).all()
+        self._noted = 0
+        return _Noted(notes[-1].id if notes else 0, len(notes), rows, fresh)
 
     async def _refill(self, connection: AsyncConnection) -> None:
         await asyncio.to_thread(self._empty)
@@ -176,23 +205,31 @@ class TantivyLexicalIndex:
         return await asyncio.to_thread(lambda: work(self._opened().searcher()))
 
     def _replace(self, gone: Sequence[int], fresh: Sequence[Any]) -> None:
-        index = self._opened()
-        if self._writer is None:
-            self._writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
-        if gone:
-            self._writer.delete_documents_by_query(Query.term_set_query(self._schema, "seq", list(gone)))
-        for row in fresh:
-            self._writer.add_document(_document(row))
-        self._writer.commit()
-        index.reload()
+        def work(writer: tantivy.IndexWriter) -> None:
+            if gone:
+                writer.delete_documents_by_query(Query.term_set_query(self._schema, "seq", list(gone)))
+            for row in fresh:
+                writer.add_document(_document(row))
+
+        self._write(work)
 
     def _empty(self) -> None:
-        index = self._opened()
-        if self._writer is None:
-            self._writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
-        self._writer.delete_all_documents()
-        self._writer.commit()
-        index.reload()
+        self._write(lambda writer: writer.delete_all_documents())
+
+    def _write(self, work: Callable[[tantivy.IndexWriter], Any]) -> None:
+        with self._writing:
+            index = self._opened()
+            if self._writer is None:
+                self._writer = index.writer(heap_size=_HEAP_BYTES, num_threads=1)
+            work(self._writer)
+            self._writer.commit()
+            index.reload()
+
+    def _let_go(self) -> None:
+        with self._writing:
+            writer, self._writer, self._index = self._writer, None, None
+            if writer is not None:
+                writer.wait_merging_threads()
 
     def _opened(self) -> tantivy.Index:
         with self._opening:

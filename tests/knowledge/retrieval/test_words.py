@@ -78,8 +78,7 @@ async def test_counts_follow_every_change(service: KnowledgeService) -> None:
     for parts in corpus[::2]:
         await service.store.remove(parts[0].document_id)
     await service.store.put(*make_document("1.md", ["Only the rota is left."], title="Notes"))
-    await service._lexical.settle()
-    async with service._database.write() as connection:
+    async with service._lexical.turn(), service._database.write() as connection:
         assert await service._lexical.intact(connection)
         left = await service._lexical.frequencies(connection, ["rota", "torqu"])
         await service._lexical.rebuild(connection)
@@ -169,3 +168,22 @@ async def test_an_index_of_words_that_was_lost_or_lags_is_made_whole(tmp_path: P
     await damaged.settled()
     assert {name for name, _ in before} <= {name for name, _ in await _ranked(damaged, "welding torque")}
     await damaged.close()
+
+
+async def test_a_check_that_makes_the_words_anew_and_searches_and_writes_beside_it_all_end(tmp_path: Path) -> None:
+    service = await KnowledgeService.open(_TANTIVY, tmp_path, WordEmbedder())
+    for parts in _corpus()[:3]:
+        await service.store.put(*parts)
+    await service.close()
+    shutil.rmtree(tmp_path / "knowledge" / "words")
+    again = await KnowledgeService.open(_TANTIVY, tmp_path, WordEmbedder())  # a start after damage, with an ingest
+
+    async def use(number: int) -> None:
+        await again.store.put(*make_document(f"late{number}.md", [f"A welding torque of {number}."]))
+        await again.search(ADA, ["welding torque"])
+
+    async with asyncio.timeout(7):
+        await asyncio.gather(again.check(), again.check(), *map(use, range(8)))
+    assert (await again.check()).green
+    assert len(await _ranked(again, "welding torque")) >= 8
+    await again.close()
