@@ -123,6 +123,9 @@ class StoredDocument(_Frozen):
     access: AccessRule
     language: str = "und"
     modified: datetime | None = None
+    own_date: datetime | None = Field(
+        default=None, description="The date that it says itself; `modified` is its source's without one."
+    )
     authors: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from knowledge.ingest.contracts import (
     OnProgress,
     Quarantined,
     Record,
+    Surroundings,
 )
 from knowledge.ingest.pipeline import IngestPipeline
 
@@ -20,4 +21,5 @@ __all__ = [
     "OnProgress",
     "Quarantined",
     "Record",
+    "Surroundings",
 ]

@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from knowledge.contracts import SourceItem, document_id_of
 from knowledge.ingest.contracts import KnownDocument
 from knowledge.settings import IngestSettings
 
-PIPELINE_VERSION = 1
+PIPELINE_VERSION = 2
 """Raised whenever the same bytes would now give other text or passages: everything is then taken again."""
 
 _PART = "#/"
@@ -20,13 +20,8 @@ def part_uri(uri: str, path: str) -> str:
     return f"{uri}{_PART}{quote(path)}" if path else uri
 
 
-def is_part(uri: str) -> bool:
-    """Whether a uri names something inside of a file."""
-    return _PART in uri
-
-
 def file_of(uri: str) -> str:
-    """The file that a uri names or lies in."""
+    """The file in a folder that a uri names or lies in; other sources may have the mark in uris of their own."""
     return uri.split(_PART, maxsplit=1)[0]
 
 
@@ -62,17 +57,20 @@ class Inventory:
         self._known = dict(known)
         self._tenant = tenant
         self._parts: dict[str, list[str]] = {}
-        for uri in known:
-            if is_part(uri):
-                self._parts.setdefault(file_of(uri), []).append(uri)
         self._ids = {document.document_id: uri for uri, document in known.items()}
-        present = {item.uri for item in items}
-        roots = {file_of(uri) for uri in known}
-        self._missing = {uri: known.get(uri) for uri in sorted(roots - present)}
+        present = {item.uri: item.document for item in items}
+        missing: list[str] = []
+        for uri in sorted(known):
+            if uri in present:
+                continue
+            if root := self._root_of(uri, present):
+                self._parts.setdefault(root, []).append(uri)
+            else:
+                missing.append(uri)
+        self._missing = {uri: known[uri] for uri in missing}
         self._by_content: dict[str, list[str]] = {}
         for uri, document in self._missing.items():
-            if document is not None:
-                self._by_content.setdefault(document.content_sha256, []).append(uri)
+            self._by_content.setdefault(document.content_sha256, []).append(uri)
 
     def get(self, uri: str) -> KnownDocument | None:
         """What is known of a file."""
@@ -83,14 +81,14 @@ class Inventory:
         uris = [*self._parts.get(uri, ()), uri]
         return {known: self._known[known] for known in uris if known in self._known}
 
-    def claim_moved(self, content_sha256: str, pipeline: str) -> str | None:
-        """The uri of a file that is gone from there and has this content; each is given out once."""
-        for uri in self._by_content.get(content_sha256, ()):
-            document = self._missing.get(uri)
+    def adopt_moved(self, uri: str, content_sha256: str, pipeline: str) -> None:
+        """Where a file with this content is gone from elsewhere, it and its parts are known under `uri` from now on."""
+        for old in self._by_content.get(content_sha256, ()):
+            document = self._missing.get(old)
             if document is not None and Stamp.read(document.fingerprint).pipeline == pipeline:
-                del self._missing[uri]
-                return uri
-        return None
+                del self._missing[old]
+                self._rename(old, uri)
+                return
 
     def gone(self) -> list[str]:
         """Files that were neither found nor moved."""
@@ -106,6 +104,20 @@ class Inventory:
             if self._ids.setdefault(document_id, uri) == uri:
                 return document_id
             attempt += 1
+
+    def _rename(self, old: str, new: str) -> None:
+        for uri in [*self._parts.pop(old, ()), old]:
+            name = new + uri.removeprefix(old)
+            self._known[name] = self._known.pop(uri)
+            self._ids[self._known[name].document_id] = name
+            if uri != old:
+                self._parts.setdefault(new, []).append(name)
+
+    def _root_of(self, uri: str, present: dict[str, str]) -> str:
+        """The file that a part is in, or nothing: a source may well have uris of its own that look like a part's."""
+        root, _, path = uri.rpartition(_PART)
+        names = {present.get(root), self._known[root].document if root in self._known else None} - {None}
+        return root if any(self._known[uri].document == f"{name}/{unquote(path)}" for name in names) else ""
 
 
 def _digest(*values: object) -> str:

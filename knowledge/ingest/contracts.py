@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -25,8 +26,21 @@ class KnownDocument(_Frozen):
     fingerprint: str
     content_sha256: str
     access: AccessRule
+    own_date: datetime | None = None
     sketch: str = ""
     """`StoredDocument.sketch`; without it near-duplicates are found within one run only."""
+
+
+class Surroundings(_Frozen):
+    """Everything about a document that may change while its content stays."""
+
+    fingerprint: str
+    document: str
+    uri: str
+    access: AccessRule
+    tags: tuple[str, ...] = ()
+    region: str = ""
+    modified: datetime | None = None
 
 
 class Quarantined(_Frozen):
@@ -94,7 +108,7 @@ class Record(Protocol):
         """Keep a document and its passages in place of what was there under its id; it becomes searchable."""
         ...
 
-    async def touch(self, document_id: str, *, fingerprint: str, access: AccessRule, document: str, uri: str) -> None:
+    async def touch(self, document_id: str, now: Surroundings) -> None:
         """The content stayed, what is around it changed: moved, renamed, relabelled."""
         ...
 

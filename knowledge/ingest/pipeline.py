@@ -23,11 +23,13 @@ from knowledge.ingest.contracts import (
     OnProgress,
     Quarantined,
     Record,
+    Surroundings,
 )
 from knowledge.ingest.ownership import DEFAULT_TENANT, source_key, took
 from knowledge.ingest.patience import Patience
 from knowledge.ingest.tally import Tally
 from knowledge.parse.pool import Parsed, ParsedPart, ParserPool
+from knowledge.parse.sniff import extension_of
 from knowledge.settings import IngestSettings
 from knowledge.sources.access import narrow
 from signalbox.errors import ToolFault, UpstreamDown
@@ -118,9 +120,8 @@ class IngestPipeline:
 
 @dataclass(frozen=True, slots=True)
 class _Same:
-    """Content that the record has already: under which uri, and who may see it and its parts from now on."""
+    """Content that the record has already, and who may see it and its parts from now on, by uri."""
 
-    uri: str
     access: dict[str, AccessRule]
 
 
@@ -182,14 +183,19 @@ class _Run:
         except ToolFault as fault:  # of this document; what goes wrong with the record or the embedder ends the run
             await self._leave_out(item, fault, known)
             return
+        before = self.inventory.get(item.uri)  # one that moved is known under its new name by now
         if isinstance(step, Parsed):
             await self._keep(item, stamp, step)
-            return
-        await self._relabel(item, step, stamp)
-        if known is None:
-            self.tally.moved += 1
         else:
-            self._count_relabelled(Stamp.read(known.fingerprint), stamp)
+            await self._relabel(item, step, stamp)
+        if before is None:
+            self.tally.taken += 1
+        elif known is None:
+            self.tally.moved += 1
+        elif isinstance(step, Parsed) or Stamp.read(before.fingerprint).labels != stamp.labels:
+            self.tally.changed += 1
+        else:
+            self.tally.unchanged += 1
 
     async def _compare(self, item: SourceItem, stamp: Stamp, known: KnownDocument | None) -> Parsed | _Same:
         """What is to be written of an item; raises `ToolFault` where the item itself is at fault. Writes nothing."""
@@ -197,23 +203,12 @@ class _Run:
             raise ToolFault(f"It belongs to the region {item.region!r}, this store to {self.settings.region!r}.")
         data = await self._read(item)
         sha = await asyncio.to_thread(_sha256, data)
-        if known is not None and known.content_sha256 == sha:
-            if Stamp.read(known.fingerprint).pipeline == stamp.pipeline:
-                return await self._same(item, item.uri, stamp, data)
-        elif known is None and (old := self._moved_from(sha, stamp)) is not None:
-            return await self._same(item, old, stamp, data)
+        if known is None and not self._is_partial:
+            self.inventory.adopt_moved(item.uri, sha, stamp.pipeline)
+        before = self.inventory.get(item.uri)
+        if before is not None and _is_read_alike(item, sha, stamp, before):
+            return await self._same(item, stamp, data)
         return await self.parser.parse(item.document, data)
-
-    def _moved_from(self, sha: str, stamp: Stamp) -> str | None:
-        if self._is_partial:
-            return None
-        return self.inventory.claim_moved(sha, stamp.pipeline)
-
-    def _count_relabelled(self, before: Stamp, now: Stamp) -> None:
-        if before.labels == now.labels:
-            self.tally.unchanged += 1
-        else:
-            self.tally.changed += 1
 
     async def _read(self, item: SourceItem) -> bytes:
         limit = self.settings.parse.max_bytes
@@ -227,27 +222,28 @@ class _Run:
                 f"Reading it took longer than {self.settings.read_timeout_s:g} s.", retryable=True
             ) from error
 
-    async def _same(self, item: SourceItem, old_uri: str, stamp: Stamp, data: bytes) -> _Same:
-        """Same content under another name, time or access rule; only a new access rule makes us parse it again."""
-        tree = self.inventory.tree(old_uri)
+    async def _same(self, item: SourceItem, stamp: Stamp, data: bytes) -> _Same:
+        """Same content under another name, time or labels; only new labels make us parse it again, for its access."""
+        tree = self.inventory.tree(item.uri)
         access = {uri: document.access for uri, document in tree.items()}
-        if Stamp.read(tree[old_uri].fingerprint).labels != stamp.labels:
+        if Stamp.read(tree[item.uri].fingerprint).labels != stamp.labels:
             parsed = await self.parser.parse(item.document, data)
-            access |= {part_uri(old_uri, part.path): rule for part, rule in _effective(item, parsed)}
-        return _Same(old_uri, access)
+            access |= {part_uri(item.uri, part.path): rule for part, rule in _effective(item, parsed)}
+        return _Same(access)
 
     async def _relabel(self, item: SourceItem, same: _Same, stamp: Stamp) -> None:
-        for uri, document in self.inventory.tree(same.uri).items():
-            inside = uri.removeprefix(same.uri)
+        for uri, document in self.inventory.tree(item.uri).items():
+            now = Surroundings(
+                fingerprint=str(stamp),
+                document=f"{item.document}{_path_in(uri.removeprefix(item.uri))}",
+                uri=uri,
+                access=same.access[uri],
+                tags=item.tags,
+                region=item.region,
+                modified=document.own_date or item.modified,
+            )
             if self.record is not None:
-                change = self.record.touch(
-                    document.document_id,
-                    fingerprint=str(stamp),
-                    access=same.access[uri],
-                    document=f"{item.document}{_path_in(inside)}",
-                    uri=f"{item.uri}{inside}",
-                )
-                await self._written(change, item.document)
+                await self._written(self.record.touch(document.document_id, now), item.document)
 
     async def _keep(self, item: SourceItem, stamp: Stamp, parsed: Parsed) -> None:
         """Write what came out of a file, the file itself last; forget parts that it no longer has."""
@@ -265,10 +261,6 @@ class _Run:
                 self.tally.warnings.append(f"{path}: nobody may see it; its access rule excludes everybody.")
             await self._put(item, stamp, part, access, path)
         await self._remove([document for uri, document in before.items() if uri not in kept])
-        if item.uri in before:
-            self.tally.changed += 1
-        else:
-            self.tally.taken += 1
 
     async def _put(self, item: SourceItem, stamp: Stamp, part: ParsedPart, access: AccessRule, path: str) -> None:
         document = part.document
@@ -299,6 +291,7 @@ class _Run:
             access=access,
             language=document.language,
             modified=document.modified or item.modified,
+            own_date=document.modified,
             authors=document.authors,
             keywords=document.keywords,
             tags=item.tags,
@@ -356,6 +349,15 @@ class _Run:
                 f"The record did not take {document!r}: nothing moved for {self.patience.quiet_s:g} s.",
                 hint="Run the ingest again; it goes on where it stopped.",
             ) from error
+
+
+def _is_read_alike(item: SourceItem, sha: str, stamp: Stamp, before: KnownDocument) -> bool:
+    """Whether parsing would give what the record has: same content, same pipeline, and a name of the same kind."""
+    return (
+        before.content_sha256 == sha
+        and Stamp.read(before.fingerprint).pipeline == stamp.pipeline
+        and extension_of(before.document) == extension_of(item.document)
+    )
 
 
 def _effective(item: SourceItem, parsed: Parsed) -> Iterator[tuple[ParsedPart, AccessRule]]:

@@ -60,9 +60,14 @@ _NAMES = {
 }
 
 
+def extension_of(name: str) -> str:
+    """What of a name decides how content is read: content that keeps its extension is read as before."""
+    return PurePosixPath(name.lower()).suffix.lstrip(".")
+
+
 def kind_of(name: str, data: bytes) -> str:
     """The format to parse `data` as; raises `ParseFault` when it is unsupported or not what its name says."""
-    extension = PurePosixPath(name.lower()).suffix.lstrip(".")
+    extension = extension_of(name)
     claimed = _BY_EXTENSION.get(extension)
     found = _binary_kind(data)
     if found is None:

@@ -18,16 +18,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge import schema as t
-from knowledge.contracts import AccessRule, Chunk, Embedder, SourceItem, StoredDocument
+from knowledge.contracts import Chunk, Embedder, SourceItem, StoredDocument
 from knowledge.embed import covers
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
 from knowledge.index.lexical import LexicalIndex
-from knowledge.ingest.contracts import IngestReport, KnownDocument, OnStep, Quarantined
+from knowledge.ingest.contracts import IngestReport, KnownDocument, OnStep, Quarantined, Surroundings
 from knowledge.sources.access import narrow
 from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
-from knowledge.store.rows import chunk_values, document_values, facet_values, passage_of, run_key
+from knowledge.store.rows import (
+    chunk_values,
+    document_values,
+    facet_values,
+    passage_of,
+    run_key,
+    surroundings_values,
+    tag_values,
+)
 from knowledge.store.vectors import VectorCache
 from signalbox.errors import Bug, NotFound, UserFault
 
@@ -94,6 +102,7 @@ class KnowledgeStore:
                 fingerprint=row.fingerprint,
                 content_sha256=row.content_sha256 if row.fingerprint else "",
                 access=rules[row.aclset],
+                own_date=(row.record or {}).get("own_date"),
                 sketch=(row.record or {}).get("sketch", ""),
             )
             for row in rows
@@ -138,16 +147,19 @@ class KnowledgeStore:
                 await self._dense.delete(collection, plan.gone)
         await self._lexical.after_write()
 
-    async def touch(self, document_id: str, *, fingerprint: str, access: AccessRule, document: str, uri: str) -> None:
+    async def touch(self, document_id: str, now: Surroundings) -> None:
         """The content stayed, what is around it changed. A narrower access holds from the moment this commits."""
+        self._check_region(now.document, now.region)
         async with self._turn(document_id):
             async with self._database.write() as connection:
                 row = await _document_row(connection, document_id)
-                aclset = await intern_rule(connection, row.tenant, access)
-                values = {"fingerprint": fingerprint, "document": document, "uri": uri}
-                record = {**row.record, **values}
+                aclset = await intern_rule(connection, row.tenant, now.access)
                 change = update(t.document).where(t.document.c.document_id == document_id)
-                await connection.execute(change.values(**values, aclset=aclset, record=record, updated_at=time.time()))
+                await connection.execute(change.values(surroundings_values(row.record, now, aclset)))
+                tags = (t.facet.c.document_id == document_id) & (t.facet.c.kind == "tag")
+                await connection.execute(delete(t.facet).where(tags))
+                if facets := tag_values(document_id, now.tags):
+                    await connection.execute(insert(t.facet), facets)
                 if aclset != row.aclset:
                     await self._lexical.relabel(connection, await _rows(connection, document_id))
                 ids = await _dense_ids(connection, document_id)
@@ -208,14 +220,17 @@ class KnowledgeStore:
             return [Quarantined(document=row.document, reason=row.reason) for row in await connection.execute(query)]
 
     def _check(self, document: StoredDocument, chunks: Sequence[Chunk], text: str) -> None:
-        if document.region and document.region != self._region:
-            raise UserFault(
-                f"{document.document!r} is tagged for region {document.region!r}; this store's is {self._region!r}.",
-                hint="Ingest it in that region's deployment.",
-            )
+        self._check_region(document.document, document.region)
         for chunk in chunks:
             if chunk.document_id != document.document_id or text[chunk.start : chunk.end] != chunk.text:
                 raise Bug(f"Passage {chunk.chunk_id!r} is not what stands at its place in {document.document!r}.")
+
+    def _check_region(self, document: str, region: str) -> None:
+        if region and region != self._region:
+            raise UserFault(
+                f"{document!r} is tagged for region {region!r}; this store's is {self._region!r}.",
+                hint="Ingest it in that region's deployment.",
+            )
 
     def _turn(self, document_id: str) -> asyncio.Lock:
         lock = self._busy.get(document_id)

@@ -1,12 +1,14 @@
 """Between the layer's models and the record's rows."""
 
 import time
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from knowledge.contracts import AccessRule, Chunk, StoredDocument
 from knowledge.embed.passages import PassageText
+from knowledge.ingest.contracts import Surroundings
 
 _COLUMNS = ("document_id", "tenant", "source", "document", "uri", "fingerprint", "content_sha256", "media_type")
 
@@ -25,8 +27,23 @@ def document_values(document: StoredDocument, aclset: int) -> dict[str, Any]:
 
 def facet_values(document: StoredDocument) -> list[dict[str, str]]:
     """What a search may be narrowed to."""
-    pairs = {("tag", tag[:300]) for tag in document.tags} | {("author", author[:300]) for author in document.authors}
-    return [{"document_id": document.document_id, "kind": kind, "value": value} for kind, value in sorted(pairs)]
+    return tag_values(document.document_id, document.tags) + _facets(document.document_id, "author", document.authors)
+
+
+def tag_values(document_id: str, tags: Iterable[str]) -> list[dict[str, str]]:
+    """The facets that a document has from its source."""
+    return _facets(document_id, "tag", tags)
+
+
+def surroundings_values(record: Mapping[str, Any], now: Surroundings, aclset: int) -> dict[str, Any]:
+    """Column values of a document whose content stayed; `record` is its description so far."""
+    return {
+        **now.model_dump(include={"fingerprint", "document", "uri"}),
+        "aclset": aclset,
+        "modified": instant(now.modified),
+        "record": {**record, **now.model_dump(mode="json", exclude={"access"})},
+        "updated_at": time.time(),
+    }
 
 
 def chunk_values(document: StoredDocument, chunk: Chunk, *, dense: bool) -> dict[str, Any]:
@@ -75,3 +92,8 @@ def instant(moment: datetime | None) -> str | None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return aware.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _facets(document_id: str, kind: str, values: Iterable[str]) -> list[dict[str, str]]:
+    cut = sorted({value[:300] for value in values})
+    return [{"document_id": document_id, "kind": kind, "value": value} for value in cut]

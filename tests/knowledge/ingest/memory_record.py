@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from knowledge.contracts import AccessRule, Chunk, SourceItem, StoredDocument
-from knowledge.ingest import IngestReport, KnownDocument
+from knowledge.contracts import Chunk, SourceItem, StoredDocument
+from knowledge.ingest import IngestReport, KnownDocument, Surroundings
 from knowledge.ingest.contracts import OnStep
 
 
@@ -26,6 +26,7 @@ class MemoryRecord:
                 fingerprint=document.fingerprint,
                 content_sha256=document.content_sha256,
                 access=document.access,
+                own_date=document.own_date,
                 sketch=document.sketch,
             )
             for document in self.documents.values()
@@ -44,11 +45,9 @@ class MemoryRecord:
         self.chunks[document.document_id] = tuple(chunks)
         self.texts[document.document_id] = text
 
-    async def touch(self, document_id: str, *, fingerprint: str, access: AccessRule, document: str, uri: str) -> None:
-        self.calls.append(f"touch {document}")
-        self.documents[document_id] = self.documents[document_id].model_copy(
-            update={"fingerprint": fingerprint, "access": access, "document": document, "uri": uri}
-        )
+    async def touch(self, document_id: str, now: Surroundings) -> None:
+        self.calls.append(f"touch {now.document}")
+        self.documents[document_id] = self.documents[document_id].model_copy(update=dict(now))
 
     async def remove(self, document_id: str) -> None:
         document = self.documents.pop(document_id)

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import samples
 from memory_record import MemoryRecord
 
-from knowledge.contracts import AccessRule
+from knowledge.contracts import AccessRule, SourceItem
 from knowledge.ingest import IngestPipeline, IngestProgress
 from knowledge.parse.pool import ParserPool
 from knowledge.settings import IngestSettings
@@ -193,3 +195,85 @@ async def test_a_document_of_another_region_stays_out(folder, record, pipeline):
     report = await pipeline.run(FolderSource(folder, name="docs", region="us"))
     assert len(report.quarantined) == 2
     assert record.documents == {}
+
+
+async def test_new_tags_a_new_region_and_a_new_time_reach_the_record(folder, record, parser):
+    (folder / "dated.md").write_text("---\ndate: 2025-05-01\n---\nWords of a certain day.")
+    pipeline = IngestPipeline(record, parser, IngestSettings(region="eu"))
+    await pipeline.run(FolderSource(folder, name="docs", tags=["old"]))
+    for name in ("hours.md", "dated.md"):
+        os.utime(folder / name, (1_000_000, 1_000_000))
+    report = await pipeline.run(FolderSource(folder, name="docs", tags=["new"], region="eu"))
+    assert (report.changed, len([call for call in record.calls if call.startswith("put")])) == (3, 3)
+    hours, dated = record.document_at("hours.md"), record.document_at("dated.md")
+    assert (hours.tags, hours.region, hours.modified) == (("new",), "eu", datetime.fromtimestamp(1_000_000, UTC))
+    assert (dated.tags, dated.region, dated.modified) == (("new",), "eu", datetime(2025, 5, 1, tzinfo=UTC))
+
+
+async def test_a_source_that_comes_to_belong_to_another_region_leaves_this_store(folder, record, parser):
+    pipeline = IngestPipeline(record, parser, IngestSettings(region="eu"))
+    await pipeline.run(FolderSource(folder, name="docs", region="eu"))
+    report = await pipeline.run(FolderSource(folder, name="docs", region="us"))
+    assert (len(report.quarantined), record.documents) == (2, {})
+
+
+async def test_a_new_extension_that_changes_how_a_file_is_read_has_it_read_again(folder, record, ingest):
+    (folder / "pay.txt").write_text("---\naccess: [group:finance]\n---\nThe pay of everybody.")
+    await ingest(folder)
+    before = record.document_at("pay.txt")
+    (folder / "pay.txt").rename(folder / "pay.md")
+    report = await ingest(folder)
+    after = record.document_at("pay.md")
+    assert (report.moved, report.taken, report.changed, report.removed) == (1, 0, 0, 0)
+    assert (after.document_id, after.access.allow) == (before.document_id, {"group:finance"})
+    assert record.text_of("pay.md") == "The pay of everybody."
+    assert (await ingest(folder)).unchanged == 3
+
+
+async def test_a_renamed_file_that_is_refused_under_its_new_name_is_gone_under_the_old(folder, record, ingest):
+    (folder / "page.htm").write_text("<html><body><p>Words of a page.</p></body></html>")
+    await ingest(folder)
+    (folder / "page.htm").rename(folder / "page.csv")
+    report = await ingest(folder)
+    assert [entry.document for entry in report.quarantined] == ["page.csv"]
+    assert record.paths() == {"hours.md", "holidays.md"}
+
+
+class Listed:
+    """A source of a list of uris with their content, as an MCP server has them."""
+
+    name = "wiki"
+
+    def __init__(self, contents: dict[str, bytes]) -> None:
+        self.contents = contents
+
+    async def items(self) -> AsyncIterator[SourceItem]:
+        for uri, content in self.contents.items():
+            yield SourceItem(
+                source=self.name,
+                document=uri.split("#")[0].removeprefix("app://"),
+                uri=uri,
+                fingerprint=str(hash(content)),
+                size_bytes=len(content),
+                access=AccessRule(allow=frozenset({"everyone"})),
+            )
+
+    async def read(self, item: SourceItem) -> bytes:
+        return self.contents[item.uri]
+
+
+async def test_uris_of_a_source_that_look_like_those_of_parts_are_documents_of_their_own(record, pipeline):
+    pack = samples.archive({"a.md": b"In the archive.", "b #/c.md": b"Beside it."})
+    source = Listed(
+        {"app://doc": b"All.", "app://doc#/one": b"One.", "app://page#/two": b"Two.", "app://pack#/x.zip": pack}
+    )
+    assert (await pipeline.run(source)).taken == 4
+    for _ in range(3):
+        report = await pipeline.run(source)
+        assert (report.unchanged, report.removed, report.taken, len(record.documents)) == (4, 0, 0, 6)
+    del source.contents["app://doc#/one"]
+    assert (await pipeline.run(source)).removed == 1
+    source.contents["app://pack#/y.zip"] = source.contents.pop("app://pack#/x.zip")
+    assert ((await pipeline.run(source)).moved, len(record.documents)) == (1, 5)
+    del source.contents["app://pack#/y.zip"]
+    assert ((await pipeline.run(source)).removed, len(record.documents)) == (1, 2)

@@ -14,6 +14,7 @@ from knowledge.index.lexical import LexicalIndex
 from knowledge.index.lexical_postgres import PostgresLexicalIndex
 from knowledge.index.lexical_sqlite import SqliteLexicalIndex
 from knowledge.index.lexical_tantivy import TantivyLexicalIndex
+from knowledge.ingest import Surroundings
 from knowledge.retrieve.audit import RetrievalAudit
 from knowledge.retrieve.retriever import Indexing, Retriever, Search
 from knowledge.settings import ChromaSettings, RetrievalSettings
@@ -81,7 +82,8 @@ class World:
         name = f"{number}.md"
         if name in self.rules:
             document = make_document(name, ["x"])[0]
-            await self.store.touch(document.document_id, fingerprint="2", access=rule, document=name, uri=document.uri)
+            now = Surroundings(fingerprint="2", access=rule, document=name, uri=document.uri)
+            await self.store.touch(document.document_id, now)
             self.rules[name] = rule
 
     async def remove(self, number: int) -> None:

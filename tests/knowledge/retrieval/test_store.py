@@ -1,9 +1,10 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from knowledge.contracts import AccessRule, SourceItem
-from knowledge.ingest import IngestReport, Quarantined
+from knowledge.contracts import AccessRule, Filters, SourceItem
+from knowledge.ingest import IngestReport, Quarantined, Surroundings
 from knowledge.service import KnowledgeService
 from knowledge.settings import RetrievalSettings
 from signalbox.errors import Bug, NotFound, UserFault
@@ -49,9 +50,8 @@ async def test_a_touch_moves_and_relabels_at_once(service: KnowledgeService) -> 
     await service.store.put(*LEAVE)
     finance = AccessRule(allow=frozenset({"group:finance"}))
     document_id = LEAVE[0].document_id
-    await service.store.touch(
-        document_id, fingerprint="2", access=finance, document="hr/leave.md", uri="file:///hr/leave.md"
-    )
+    now = Surroundings(fingerprint="2", access=finance, document="hr/leave.md", uri="file:///hr/leave.md")
+    await service.store.touch(document_id, now)
     assert await _texts(service, "parental leave", ADA) == []
     hits = (await service.search(CLARA, ["parental leave"])).hits
     assert {hit.document.document for hit in hits} == {"hr/leave.md"}
@@ -61,7 +61,7 @@ async def test_a_touch_moves_and_relabels_at_once(service: KnowledgeService) -> 
 
 async def test_touching_what_is_not_there_says_so(service: KnowledgeService) -> None:
     with pytest.raises(NotFound):
-        await service.store.touch("0" * 32, fingerprint="2", access=EVERYONE, document="x", uri="x")
+        await service.store.touch("0" * 32, Surroundings(fingerprint="2", access=EVERYONE, document="x", uri="x"))
 
 
 async def test_removal_leaves_nothing_behind(tmp_path: Path, embedder: WordEmbedder) -> None:
@@ -150,3 +150,41 @@ async def test_what_a_killed_write_left_goes_with_the_next_version(
     await service.store._add_vectors(plan)
     await service.store.put(*LEAVE)
     assert (await service.check()).green
+
+
+async def test_a_touch_renews_what_a_search_is_narrowed_by(service: KnowledgeService) -> None:
+    document, chunks, text = make_document(
+        "leave.md", ["Parental leave is 20 weeks."], tags=("people", "draft"), authors=("Ada",)
+    )
+    await service.store.put(document, chunks, text)
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    now = Surroundings(
+        fingerprint="2", access=EVERYONE, document="leave.md", uri=document.uri, tags=("rules",), modified=moment
+    )
+    await service.store.touch(document.document_id, now)
+
+    async def found(**narrowed: object) -> int:
+        return len((await service.search(ADA, ["parental leave"], Filters.model_validate(narrowed))).hits)
+
+    assert [await found(tags=[tag]) for tag in ("people", "draft", "rules")] == [0, 0, 1]
+    assert await found(authors=["ada"]) == 1
+    assert await found(modified_after=moment) == 1
+    assert await found(modified_after=datetime(2026, 3, 2, tzinfo=UTC)) == 0
+    (hit,) = (await service.search(ADA, ["parental leave"])).hits
+    assert (hit.document.tags, hit.document.modified) == (("rules",), moment)
+
+
+async def test_a_region_that_a_touch_gives_holds_at_the_next_start(tmp_path: Path, record_url: str) -> None:
+    here, there = [
+        RetrievalSettings.model_validate({"database_url": record_url, "region": region}) for region in ("eu", "us")
+    ]
+    service = await KnowledgeService.open(here, tmp_path, WordEmbedder())
+    document, chunks, text = make_document("eu.md", ["Only in Europe."])
+    await service.store.put(document, chunks, text)
+    now = Surroundings(fingerprint="2", access=EVERYONE, document="eu.md", uri=document.uri)
+    with pytest.raises(UserFault, match="region 'us'"):
+        await service.store.touch(document.document_id, now.model_copy(update={"region": "us"}))
+    await service.store.touch(document.document_id, now.model_copy(update={"region": "eu"}))
+    await service.close()
+    with pytest.raises(UserFault, match="tagged for region 'eu'"):
+        await KnowledgeService.open(there, tmp_path, WordEmbedder())
