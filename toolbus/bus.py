@@ -321,14 +321,17 @@ class KernelToolBus:
         self._install()
 
     async def _watch_catalogue(self) -> None:
+        said = ""
         while True:
             await asyncio.sleep(self._settings.catalogue_poll_s)
             try:
                 if self._catalogue.reload():
                     _log.info("toolbus.catalogue_reloaded")
                     self._install()
+                said = ""
             except SignalboxError as error:
-                _log.warning("toolbus.catalogue_unreadable", error=str(error))
+                if said != (said := str(error)):
+                    _log.error("toolbus.catalogue_unreadable", error=said)
 
     async def _built(self) -> "GovernedKernel":
         if self._kernel is not None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,6 +70,7 @@ class Catalogue:
         self._path = path
         self._settings = settings or ToolBusSettings()
         self._lock, self._read_at = _read_lock(path)
+        self._trouble = ""
         self._declared: dict[str, dict[str, ReviewItem]] = {}
         self._auto: set[str] = set()
 
@@ -125,12 +127,23 @@ class Catalogue:
         self._refresh()
 
     def reload(self) -> bool:
-        """Read the lock file again if another process changed it (the command line); says whether it did."""
-        if _stamp(self._path) == self._read_at:
-            return False
-        self._lock, self._read_at = _read_lock(self._path)
-        self._refresh()
-        return True
+        """Read the lock file again if another process changed it (the command line); says whether it did.
+
+        Raises `UserFault` where it cannot be read; what was read last goes on counting, and `status` says so.
+        """
+        try:
+            if changed := _stamp(self._path) != self._read_at:
+                self._lock, self._read_at = _read_lock(self._path)
+                self._refresh()
+        except UserFault as error:
+            self._trouble = str(error)
+            raise
+        self._trouble = ""
+        return changed
+
+    def status(self) -> str:
+        """`up`, or why approvals and revocations are not noticed."""
+        return self._trouble or "up"
 
     def _refresh(self) -> None:
         for items in self._declared.values():
@@ -175,6 +188,7 @@ class Catalogue:
         # Another process may approve at the same time: read, change and write under one lock.
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.with_suffix(".mutex").open("a") as mutex:
+            _keep_owner(mutex.fileno(), self._path.parent)
             fcntl.flock(mutex, fcntl.LOCK_EX)
             self._lock, _ = _read_lock(self._path)
             yield
@@ -230,6 +244,9 @@ class Catalogue:
     def _store(self) -> None:
         self._lock.tools = dict(sorted(self._lock.tools.items()))
         with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as draft:
+            if self._path.exists():
+                os.fchmod(draft.fileno(), stat.S_IMODE(self._path.stat().st_mode))
+            _keep_owner(draft.fileno(), self._path if self._path.exists() else self._path.parent)
             draft.write(self._lock.model_dump_json(indent=2) + "\n")
             draft.flush()
             os.fsync(draft.fileno())
@@ -268,11 +285,20 @@ def clean_text(text: str, max_chars: int) -> str:
 _INVISIBLE = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
 
 
+def _keep_owner(file: int, like: Path) -> None:
+    """What root writes (`sudo signalbox tools approve`) stays readable for the account that Signalbox runs under."""
+    owner = like.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.fchown(file, owner.st_uid, owner.st_gid)
+
+
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return status.st_mtime_ns, status.st_ino
 
 
@@ -281,10 +307,19 @@ def _read_lock(path: Path) -> tuple[_LockFile, tuple[int, int] | None]:
     if stamp is None:
         return _LockFile(), None
     try:
-        return _LockFile.model_validate_json(path.read_text(encoding="utf-8")), stamp
+        return _LockFile.model_validate_json(path.read_bytes()), stamp
+    except OSError as error:
+        raise _unreadable(path, error) from error
     except ValidationError as error:
         fault = error.errors()[0]
         raise UserFault(
             f"The tool catalogue {path.name!r} is damaged at {'.'.join(map(str, fault['loc'])) or 'its start'}.",
             hint="Restore it from a backup, or remove it and review the tools again.",
         ) from error
+
+
+def _unreadable(path: Path, error: OSError) -> UserFault:
+    return UserFault(
+        f"The tool catalogue {path.name!r} cannot be read ({error.strerror}).",
+        hint="Give it back to the account that Signalbox runs under.",
+    )

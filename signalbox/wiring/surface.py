@@ -87,7 +87,7 @@ async def assemble(settings: Settings, base: Foundations, stack: AsyncExitStack)
         approvals=base.approvals,
         keys=keys,
         knowledge=documents,
-        health=SystemHealth(base.bus, base.engines.models, settings, base.audit).check,
+        health=SystemHealth(base.bus, base.engines.models, settings, base.audit, base.catalogue).check,
         metrics=metrics,
         batches=await stack.enter_async_context(
             batch_services(settings, base.engine, turns, direct, embeddings, metrics)

@@ -77,7 +77,7 @@ async def test_an_approved_agent_is_a_specialist_by_its_card_and_one_that_is_gon
         assert partner.description.startswith("Carrier desk")
         assert partner.examples == ("Where is parcel 1?",)
         assert "not offered now" in gone.description
-        health = await SystemHealth(bus, NoModels(), settings, world.audit).check()  # type: ignore[arg-type]
+        health = await SystemHealth(bus, NoModels(), settings, world.audit, world.catalogue).check()  # type: ignore[arg-type]
     assert health["tools:partner"] == {"state": "up", "needed": "no"}
     assert "does not show its card" in health["tools:gone"]["state"]
     assert health["tools:gone"]["needed"] == "no"
