@@ -1,15 +1,11 @@
 """Pages by address, and all pages of sitemaps."""
 
-import gzip
+import asyncio
 import hashlib
-import html
-import re
-import zlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
-from io import BytesIO
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import structlog
@@ -18,14 +14,11 @@ from knowledge.contracts import SourceItem
 from knowledge.sources.fetch import Fetched, SafeFetcher
 from knowledge.sources.robots import Robots
 from knowledge.sources.settings import WebSettings
+from knowledge.sources.sitemap import read_sitemap
 from knowledge.sources.spool import Spool
 from signalbox.errors import ToolFault, UserFault
 
 _log = structlog.get_logger(__name__)
-_ENTRY = re.compile(r"<(url|sitemap)\b[^>]*>(.*?)</\1\s*>", re.S | re.I)
-_LOC = re.compile(r"<loc\b[^>]*>\s*(.*?)\s*</loc\s*>", re.S | re.I)
-_LASTMOD = re.compile(r"<lastmod\b[^>]*>\s*(.*?)\s*</lastmod\s*>", re.S | re.I)
-_MAX_SITEMAP_BYTES = 50_000_000
 _MAX_SITEMAPS = 200
 
 
@@ -78,11 +71,12 @@ class WebSource:
         waiting, done = list(self._settings.sitemaps), 0
         while waiting and done < _MAX_SITEMAPS:
             done += 1
-            for kind, url, lastmod in _entries(await self._get(waiting.pop(0))):
-                if kind == "sitemap":
-                    waiting.append(url)
+            fetched = await self._get(waiting.pop(0))
+            for entry in await asyncio.to_thread(read_sitemap, fetched.url, fetched.body):
+                if entry.kind == "sitemap":
+                    waiting.append(entry.address)
                 else:
-                    yield urldefrag(url).url, lastmod
+                    yield urldefrag(entry.address).url, entry.lastmod
         if waiting:
             self.cut = f"There are more sitemaps than {_MAX_SITEMAPS}: make several sources of them."
 
@@ -133,24 +127,6 @@ class Gone(ToolFault):
     """The page is not there any more."""
 
     gone = True
-
-
-def _entries(fetched: Fetched) -> list[tuple[str, str, str]]:
-    """(url or sitemap, address, date) of a sitemap; read by pattern, so that no XML is expanded."""
-    body = fetched.body
-    if body.startswith(b"\x1f\x8b"):
-        try:
-            with gzip.GzipFile(fileobj=BytesIO(body)) as packed:
-                body = packed.read(_MAX_SITEMAP_BYTES)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ToolFault(f"The sitemap {fetched.url!r} is damaged.") from error
-    text = body[:_MAX_SITEMAP_BYTES].decode("utf-8", "replace")
-    entries = []
-    for match in _ENTRY.finditer(text):
-        if loc := _LOC.search(match[2]):
-            lastmod = _LASTMOD.search(match[2])
-            entries.append((match[1].lower(), html.unescape(loc[1]), lastmod[1] if lastmod else ""))
-    return entries
 
 
 def _iso(value: str) -> datetime | None:

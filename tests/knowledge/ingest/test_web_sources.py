@@ -155,6 +155,67 @@ async def test_pages_of_a_sitemap_are_taken_and_only_changed_ones_again(record, 
         assert "Tuesday" in record.text_of(f"{host}/b")
 
 
+async def listed_by(sitemap: bytes) -> list[tuple[str, str]]:
+    """What a site with this sitemap lists: addresses and dates."""
+    async with served({"/sitemap.xml": sitemap}) as base:
+        settings = WebSettings(name="site", sitemaps=(f"{base}/sitemap.xml",), allow=("127.0.0.1",), delay_s=0)
+        async with open_source(settings) as source:
+            return [(item.uri, item.fingerprint.removeprefix("lastmod:")) async for item in source.items()]
+
+
+async def test_a_sitemap_is_read_as_xml_with_prefixes_comments_and_bare_ampersands():
+    sitemap = b"""<?xml version="1.0" encoding="UTF-8"?>
+        <s:urlset xmlns:s="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:image="http://example.org/image">
+        <!-- <url><loc>http://a.example/draft</loc></url> -->
+        <s:url><image:image><image:loc>http://a.example/photo</image:loc></image:image>
+            <s:loc> http://a.example/?a=1&amp;copy=2 </s:loc><s:lastmod>2026-01-02</s:lastmod></s:url>
+        <s:url><s:loc><![CDATA[http://a.example/b]]></s:loc><s:lastmod>2026-01-03</s:lastmod></s:url>
+        <s:url><s:lastmod>2026-01-04</s:lastmod></s:url>
+        </s:urlset>"""
+    assert await listed_by(sitemap) == [
+        ("http://a.example/?a=1&copy=2", "2026-01-02"),
+        ("http://a.example/b", "2026-01-03"),
+    ]
+    bare = b"<urlset><url><loc>http://a.example/?a=1&copy=2</loc><lastmod>2026-01-02</lastmod></url></urlset>"
+    assert await listed_by(bare) == [("http://a.example/?a=1&copy=2", "2026-01-02")]
+
+
+@pytest.mark.parametrize(
+    ("sitemap", "expected"),
+    [
+        (b"<url>" * 400_000, "no XML that can be read"),
+        (b"<urlset>" + b"<url><loc>" * 200_000, "no XML that can be read"),
+        (b"<urlset>" + b"<a/>" * 1_100_000 + b"</urlset>", "more than 1,000,000 elements"),
+        (gzip.compress(b"<urlset>" + b" " * 50_000_000), "larger than 50 MB"),
+        (gzip.compress(b"<urlset></urlset>")[:-4], "is damaged"),
+        (
+            b'<!DOCTYPE u [<!ENTITY e SYSTEM "file:///etc/passwd">]><urlset><url><loc>&e;</loc></url></urlset>',
+            "declares",
+        ),
+        (
+            '<!DOCTYPE u [<!ENTITY e "x">]><urlset><url><loc>&e;</loc></url></urlset>'.encode("utf-16"),
+            "declares",
+        ),
+        (b"<urlset><url><loc>" + b"a" * 100_000 + b"</loc></url></urlset>", "more than 8,000 characters"),
+        (b"<html><body>Please log in</html>", "no XML that can be read"),
+    ],
+    ids=[
+        "unclosed",
+        "unclosed in a list",
+        "elements",
+        "unpacked size",
+        "cut short",
+        "file entity",
+        "utf-16",
+        "long address",
+        "no sitemap",
+    ],
+)
+async def test_a_sitemap_that_attacks_or_breaks_is_an_error_of_the_source(sitemap, expected):
+    with pytest.raises(ToolFault, match=expected):
+        await listed_by(sitemap)
+
+
 async def test_a_page_that_fails_for_a_while_is_kept(record, pipeline):
     routes: dict[str, Any] = {"/a": samples.HTML}
     async with served(routes) as base:
