@@ -3,25 +3,24 @@
 import asyncio
 import hashlib
 import shutil
-import ssl
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from knowledge.index.chroma_server import connect, let_go
 from knowledge.index.lock import WriterLock
 from knowledge.index.probe import healthy
 from knowledge.settings import ChromaSettings
-from signalbox.errors import ToolFault, UpstreamDown
+from signalbox.errors import SignalboxError, UpstreamDown
 
 T = TypeVar("T")
 Floats = NDArray[np.float32]
@@ -32,6 +31,7 @@ _PAGE = 5_000
 _MAX_IN = 20_000  # "too many SQL variables" comes at 40,000
 _WIDE = 6  # times as many as wanted are asked for without a filter, before the filter is asked for
 _REMEMBERED = 1_000
+_TOLD = 300  # characters of an error of Chroma's that are passed on
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,8 @@ class DenseIndex:
         self._lock = None if settings.url else WriterLock(folder.with_name(f"{folder.name}.lock"))
         self._open_mark = folder.with_name(f"{folder.name}.open")
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="chroma")
+        self._running: set[Future[Any]] = set()
+        self._closing = False
         self._client: Any = None
         self._opening = Lock()
         self._collections: dict[str, Any] = {}
@@ -179,31 +181,56 @@ class DenseIndex:
         await self._call(work)
 
     async def close(self) -> None:
-        """Flush, close and give the folder back."""
+        """Flush, close and give the folder back; a server that does not answer is not waited for longer than once."""
+        self._closing = True
+        limit = self._settings.timeout_s if self._settings.url else None
+        left = (await asyncio.to_thread(wait, frozenset(self._running), limit)).not_done
+        if left:
+            _log.warning("knowledge_index_left_behind", calls=len(left), url=self._settings.url)
+        self._pool.shutdown(wait=False)
         client, self._client = self._client, None
         self._collections.clear()
-        await asyncio.to_thread(self._pool.shutdown)
         if client is not None:
-            await asyncio.to_thread(_let_go, client)
+            await asyncio.to_thread(let_go, client)
             self._open_mark.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.release()
 
     async def _call(self, work: Callable[[], T]) -> T:
-        def run() -> T:
+        if self._closing:
+            raise UpstreamDown(f"{self._place} is closed.")
+        call = self._pool.submit(self._run, work)
+        self._running.add(call)
+        call.add_done_callback(self._running.discard)
+        try:
+            async with asyncio.timeout(self._settings.timeout_s if self._settings.url else None):
+                return await asyncio.wrap_future(call)
+        except TimeoutError as error:
+            raise UpstreamDown(f"{self._place} did not answer in time.") from error
+        except httpx.TransportError as error:  # Chroma's client speaks httpx
+            raise UpstreamDown(f"{self._place} does not answer: {error!r}.") from error
+
+    def _run(self, work: Callable[[], T]) -> T:
+        """The root of a call in its thread: whatever Chroma fails of, neither document nor caller is at fault.
+
+        Its client raises a bare `Exception` for a reply that it does not know, so nothing narrower will do.
+        """
+        try:
             with self._opening:
+                if self._closing:
+                    raise UpstreamDown(f"{self._place} is being closed.")
                 if self._client is None:
                     self._client = self._connect()
             return work()
+        except (SignalboxError, httpx.TransportError):
+            raise
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"[:_TOLD]
+            raise UpstreamDown(f"{self._place} failed: {told}", hint="Its log says why.") from error
 
-        future = asyncio.get_running_loop().run_in_executor(self._pool, run)
-        try:
-            async with asyncio.timeout(self._settings.timeout_s if self._settings.url else None):
-                return await future
-        except TimeoutError as error:
-            raise UpstreamDown(f"Chroma at {self._settings.url!r} did not answer in time.") from error
-        except httpx.TransportError as error:  # Chroma's client speaks httpx
-            raise UpstreamDown(f"Chroma at {self._settings.url!r} does not answer: {error!r}.") from error
+    @property
+    def _place(self) -> str:
+        return f"Chroma at {self._settings.url!r}" if self._settings.url else "Chroma in this process"
 
     def _examine(self) -> None:
         """After an unclean end: set the folder aside when it cannot be read. The record has all that was in it."""
@@ -236,52 +263,7 @@ class DenseIndex:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._open_mark.touch()
             return chromadb.PersistentClient(str(self._folder), settings=Settings(anonymized_telemetry=False))
-        _greet(self._settings)
-        address = urlsplit(self._settings.url)
-        secure = address.scheme == "https"
-        try:
-            return chromadb.HttpClient(
-                host=address.hostname or "127.0.0.1",
-                port=address.port or (443 if secure else 8000),
-                ssl=secure,
-                headers={name: value.get_secret_value() for name, value in self._settings.headers.items()},
-                settings=Settings(anonymized_telemetry=False, chroma_server_ssl_verify=_verified(self._settings)),
-            )
-        except ValueError as error:  # Chroma's own word for "cannot connect"
-            raise UpstreamDown(
-                f"Chroma at {self._settings.url!r} does not answer: {error}", hint="Is it running?"
-            ) from error
-        except ImportError as error:
-            raise ToolFault(f"Chroma cannot be loaded: {error}") from error
-
-
-def _let_go(client: Any) -> None:
-    """Close a client, and the connections to a server that chromadb 1.5 leaves open."""
-    servers = [part._server for part in (client, client._admin_client)]
-    client.close()
-    for server in servers:
-        if session := getattr(server, "_session", None):
-            session.close()
-
-
-def _greet(settings: ChromaSettings) -> None:
-    """Raise what is wrong with a server in our words, before chromadb makes a client that it could not close."""
-    headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
-    verify = ssl.create_default_context(cafile=str(settings.ca_file)) if settings.ca_file else True
-    try:
-        with httpx.Client(headers=headers, verify=verify, timeout=settings.timeout_s) as client:
-            answer = client.get(f"{settings.url.rstrip('/')}/api/v2/heartbeat")
-    except httpx.TransportError as error:
-        raise UpstreamDown(f"Chroma at {settings.url!r} does not answer: {error}", hint="Is it running?") from error
-    if answer.status_code in (401, 403):
-        raise UpstreamDown(f"Chroma at {settings.url!r} refuses us.", hint="Is the token in chroma.headers right?")
-    if not answer.is_success:
-        raise UpstreamDown(f"Chroma at {settings.url!r} answers {answer.status_code}.")
-
-
-def _verified(settings: ChromaSettings) -> str | bool:
-    """What the server's certificate is checked with: never nothing."""
-    return str(settings.ca_file) if settings.ca_file else True
+        return connect(self._settings)
 
 
 class _Remembered:

@@ -29,7 +29,7 @@ from knowledge.settings import RetrievalSettings
 from knowledge.store.access import Groups, visible_sets
 from knowledge.store.database import Database
 from knowledge.store.vectors import VectorCache
-from signalbox.errors import BudgetSpent, UpstreamDown
+from signalbox.errors import BudgetSpent, ToolFault, UpstreamDown
 from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
@@ -157,12 +157,12 @@ class Retriever:
         return await corrected(self._database, self._indexing.lexical, vocabulary, query)
 
     async def _dense(self, run: _Run, alias: Alias, scope: LexicalScope) -> None:
-        """Meaning is a help, not a condition: without embedder or Chroma the words still answer."""
+        """Meaning is a help, not a condition: whatever embedder or Chroma fail of, the words still answer."""
         limit = self._settings.candidates
         try:
             vector: Floats = (await self._indexing.embedder.embed([run.text]))[0]
             found = await self._indexing.dense.query(alias.current, vector, scope.sets, scope.documents, limit)
-        except (UpstreamDown, BudgetSpent) as error:
+        except (UpstreamDown, BudgetSpent, ToolFault) as error:
             _log.warning("knowledge_dense_unavailable", code=error.code, error=str(error))
             return
         run.vector, run.dense = vector, dict(found)
