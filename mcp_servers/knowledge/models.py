@@ -177,8 +177,8 @@ def entry_of(document: StoredDocument) -> DocumentEntry:
 
 
 def link(document_id: str, chunk_id: str = "") -> str:
-    """Where a person opens the document, at the passage."""
-    return f"/v1/documents/{document_id}" + (f"#chunk={chunk_id}" if chunk_id else "")
+    """Where a person opens the document: the gateway reads the passage from the query and marks it as `cited`."""
+    return f"/v1/documents/{document_id}" + (f"?chunk={chunk_id}#cited" if chunk_id else "")
 
 
 def modified_of(document: StoredDocument) -> str | None:

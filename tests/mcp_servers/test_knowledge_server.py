@@ -83,7 +83,7 @@ async def test_a_search_returns_evidence_that_can_be_cited(filled: Client) -> No
     result = await _call(filled, "search", ADA, query="How long is parental leave?")
     best = result["evidence"][0]
     assert best["ref"] == best["chunk_id"][:8]
-    assert best["uri"] == f"/v1/documents/{best['document_id']}#chunk={best['chunk_id']}"
+    assert best["uri"] == f"/v1/documents/{best['document_id']}?chunk={best['chunk_id']}#cited"
     assert (best["document"], best["title"]) == ("leave.md", "Leave")
     assert 0 <= result["answerable"] <= 1
     read = await _call(filled, "read", ADA, document=best["document"])

@@ -1,7 +1,9 @@
 """One turn goes the whole way, on the real system with the demo workspace."""
 
 import json
+from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from tests.system.conftest import Running
@@ -24,6 +26,23 @@ def test_an_answer_cites_the_document_and_names_what_replaced_what(system: Runni
     assert reply["signalbox"]["declined"] is False
     assert reply["signalbox"]["engine"] == "embedded"
     assert reply["usage"]["total_tokens"] > 0
+
+
+def test_the_link_of_a_citation_opens_the_document_at_the_place_for_those_who_may_see_it(system: Running) -> None:
+    reply = system.ask("bruno", "What are the minimum and maximum of salary band C?")
+    cited = [source for source in reply["signalbox"]["sources"] if source["cited"] and source["uri"].startswith("/v1/")]
+    assert "people/confidential/salary-bands-2026.xlsx" in [source["document"] for source in cited]
+    with system.client("bruno") as bruno, system.client("ada") as ada:
+        for source in cited:
+            view = bruno.get(source["uri"]).json()
+            assert view["document"] == source["document"]
+            place = view["text"][view["mark_start"] - view["start"] : view["mark_end"] - view["start"]]
+            assert source["quote"] in place
+            page = bruno.get(source["uri"], headers={"accept": "text/html"})
+            assert f'<mark id="{urlsplit(source["uri"]).fragment}">' in page.text
+        secret = next(source for source in cited if "confidential" in source["document"])
+        assert ada.get(secret["uri"]).status_code == 404
+        assert httpx2.get(system.url + secret["uri"]).status_code == 401
 
 
 def test_figures_come_from_the_operations_database(system: Running) -> None:
