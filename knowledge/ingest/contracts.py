@@ -1,6 +1,6 @@
 """What the pipeline needs from the record, and what it tells whoever watches it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 
 from knowledge.contracts import AccessRule, Chunk, SourceItem, StoredDocument
+from signalbox.errors import ToolFault
 
 CountTokens = Callable[[str], int]
 OnStep = Callable[[], None]
@@ -41,6 +42,28 @@ class Surroundings(_Frozen):
     tags: tuple[str, ...] = ()
     region: str = ""
     modified: datetime | None = None
+
+
+class Holder(_Frozen):
+    """The source that a document belongs to, and who may see it there."""
+
+    source: str
+    access: AccessRule
+
+
+class HeldElsewhere(ToolFault):
+    """A document of one source is another's already: who took it first keeps it, and decides who may see it."""
+
+    def __init__(self, holder: Holder | None) -> None:
+        if holder is None:  # another tenant's, whose names are not to be told
+            super().__init__("Its id is that of another document.")
+            return
+        allowed = ", ".join(sorted(holder.access.allow)) or "nobody"
+        denied = f", not for {', '.join(sorted(holder.access.deny))}" if holder.access.deny else ""
+        super().__init__(
+            f"It belongs to the source {holder.source!r} already and stays there, for {allowed}{denied}. "
+            "Exclude it there, or remove that source, to have it here."
+        )
 
 
 class Quarantined(_Frozen):
@@ -98,6 +121,10 @@ class Record(Protocol):
         """All documents of a tenant's source, by uri; never another tenant's."""
         ...
 
+    async def held_elsewhere(self, tenant: str, source: str, uris: Collection[str]) -> dict[str, Holder]:
+        """Which of these belong to another source of the tenant, by uri."""
+        ...
+
     async def adopt(self, document_ids: Sequence[str], source: str) -> None:
         """These documents belong to that source from now on."""
         ...
@@ -105,7 +132,10 @@ class Record(Protocol):
     async def put(
         self, document: StoredDocument, chunks: Sequence[Chunk], text: str, on_step: OnStep | None = None
     ) -> None:
-        """Keep a document and its passages in place of what was there under its id; it becomes searchable."""
+        """Keep a document and its passages in place of what was there under its id; it becomes searchable.
+
+        Raises `HeldElsewhere`, and writes nothing, where what is there belongs to another source.
+        """
         ...
 
     async def touch(self, document_id: str, now: Surroundings) -> None:

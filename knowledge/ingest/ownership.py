@@ -2,8 +2,11 @@
 
 from urllib.parse import unquote_to_bytes
 
-from knowledge.contracts import Former
+from knowledge.contracts import Connector, Former
 from knowledge.ingest.changes import file_of
+from knowledge.ingest.contracts import KnownDocument, Record
+from knowledge.ingest.tally import Tally
+from knowledge.settings import IngestSettings
 
 DEFAULT_TENANT = "default"
 
@@ -13,7 +16,27 @@ def source_key(tenant: str, name: str) -> str:
     return name if tenant == DEFAULT_TENANT else f"{tenant}:{name}"
 
 
-def took(former: Former, uri: str, document: str) -> bool:
+async def known_of(
+    record: Record, connector: Connector, tenant: str, tally: Tally, settings: IngestSettings
+) -> dict[str, KnownDocument]:
+    """What the record holds of a source; what it took under an earlier name of its own is made its own first."""
+    source = source_key(tenant, connector.name)
+    known = await record.known(tenant, source)
+    former: Former | None = getattr(connector, "former", None)
+    if former is None or former.name in {configured.name for configured in settings.sources}:
+        return known
+    theirs = await record.known(tenant, source_key(tenant, former.name))
+    adopted = {uri: document for uri, document in theirs.items() if _took(former, uri, document.document)}
+    if adopted:
+        tally.warnings.append(
+            f"{len(adopted)} documents that were kept under the name {former.name!r} belong to this source now."
+        )
+        if not tally.dry_run:
+            await record.adopt([document.document_id for document in adopted.values()], source)
+    return adopted | known
+
+
+def _took(former: Former, uri: str, document: str) -> bool:
     """Whether a source took this document under its earlier name: it lies where its path in the source says.
 
     Another folder of that name has another root, and below this root another folder's documents have other paths.

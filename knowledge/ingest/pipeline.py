@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import structlog
 
 from knowledge.chunk import chunk_document, estimate_tokens
-from knowledge.contracts import AccessRule, Chunk, Connector, Former, ParsedDocument, SourceItem, StoredDocument
+from knowledge.contracts import AccessRule, Chunk, Connector, ParsedDocument, SourceItem, StoredDocument
 from knowledge.duplicates import DuplicateFinder, sketch_of
 from knowledge.ingest.changes import Inventory, Stamp, part_uri
 from knowledge.ingest.contracts import (
     CountTokens,
+    HeldElsewhere,
+    Holder,
     IngestReport,
     KnownDocument,
     NearDuplicate,
@@ -25,7 +27,7 @@ from knowledge.ingest.contracts import (
     Record,
     Surroundings,
 )
-from knowledge.ingest.ownership import DEFAULT_TENANT, source_key, took
+from knowledge.ingest.ownership import DEFAULT_TENANT, known_of, source_key
 from knowledge.ingest.patience import Patience
 from knowledge.ingest.tally import Tally
 from knowledge.parse.pool import Parsed, ParsedPart, ParserPool
@@ -68,7 +70,8 @@ class IngestPipeline:
         source = source_key(tenant, connector.name)
         items = [item.model_copy(update={"source": source}) async for item in connector.items()]
         tally = Tally(connector.name, len(items), dry_run, on_progress)
-        known = await self._known(connector, tenant, tally)
+        known = await known_of(self._record, connector, tenant, tally, self._settings)
+        new = {item.uri for item in items} - known.keys()
         run = _Run(
             connector=connector,
             record=None if dry_run else self._record,
@@ -77,6 +80,7 @@ class IngestPipeline:
             count_tokens=self._count_tokens,
             tenant=tenant,
             inventory=Inventory(known, items, tenant),
+            holders=await self._record.held_elsewhere(tenant, source, new),
             tally=tally,
             finder=DuplicateFinder(self._settings.near_duplicate_similarity),
             patience=Patience(self._settings.store_timeout_s),
@@ -100,23 +104,6 @@ class IngestPipeline:
         )
         return report
 
-    async def _known(self, connector: Connector, tenant: str, tally: Tally) -> dict[str, KnownDocument]:
-        """What the record holds of a source, with what the source took under an earlier name of its own."""
-        source = source_key(tenant, connector.name)
-        known = await self._record.known(tenant, source)
-        former: Former | None = getattr(connector, "former", None)
-        if former is None or former.name in {configured.name for configured in self._settings.sources}:
-            return known
-        theirs = await self._record.known(tenant, source_key(tenant, former.name))
-        adopted = {uri: document for uri, document in theirs.items() if took(former, uri, document.document)}
-        if adopted:
-            tally.warnings.append(
-                f"{len(adopted)} documents that were kept under the name {former.name!r} belong to this source now."
-            )
-            if not tally.dry_run:
-                await self._record.adopt([document.document_id for document in adopted.values()], source)
-        return adopted | known
-
 
 @dataclass(frozen=True, slots=True)
 class _Same:
@@ -136,6 +123,7 @@ class _Run:
     count_tokens: CountTokens
     tenant: str
     inventory: Inventory
+    holders: dict[str, Holder]
     tally: Tally
     finder: DuplicateFinder
     patience: Patience
@@ -185,7 +173,11 @@ class _Run:
             return
         before = self.inventory.get(item.uri)  # one that moved is known under its new name by now
         if isinstance(step, Parsed):
-            await self._keep(item, stamp, step)
+            try:
+                await self._keep(item, stamp, step)
+            except HeldElsewhere as fault:  # another run was first just now, or its document began here and moved
+                await self._leave_out(item, fault, known)
+                return
         else:
             await self._relabel(item, step, stamp)
         if before is None:
@@ -199,6 +191,8 @@ class _Run:
 
     async def _compare(self, item: SourceItem, stamp: Stamp, known: KnownDocument | None) -> Parsed | _Same:
         """What is to be written of an item; raises `ToolFault` where the item itself is at fault. Writes nothing."""
+        if item.uri in self.holders:
+            raise HeldElsewhere(self.holders[item.uri])
         if item.region and item.region != self.settings.region:
             raise ToolFault(f"It belongs to the region {item.region!r}, this store to {self.settings.region!r}.")
         data = await self._read(item)

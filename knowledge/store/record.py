@@ -8,7 +8,7 @@ those who may see both versions and to nobody else.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -23,10 +23,11 @@ from knowledge.embed import covers
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
 from knowledge.index.lexical import LexicalIndex
-from knowledge.ingest.contracts import IngestReport, KnownDocument, OnStep, Quarantined, Surroundings
+from knowledge.ingest.contracts import Holder, IngestReport, KnownDocument, OnStep, Quarantined, Surroundings
 from knowledge.sources.access import narrow
 from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
+from knowledge.store.holders import adopt, held_elsewhere, refuse_foreign
 from knowledge.store.rows import (
     chunk_values,
     document_values,
@@ -114,16 +115,15 @@ class KnowledgeStore:
         async with self._database.read() as connection:
             return list((await connection.execute(query)).scalars())
 
+    async def held_elsewhere(self, tenant: str, source: str, uris: Collection[str]) -> dict[str, Holder]:
+        """Which of these belong to another source of the tenant, by uri."""
+        async with self._database.read() as connection:
+            return await held_elsewhere(connection, tenant, source, uris)
+
     async def adopt(self, document_ids: Sequence[str], source: str) -> None:
         """These documents belong to that source from now on; nothing else about them changes."""
         async with self._database.write() as connection:
-            for part in batches(document_ids):
-                these = t.document.c.document_id.in_(part)
-                rows = await connection.execute(select(t.document.c.document_id, t.document.c.record).where(these))
-                for row in rows.all():
-                    values = {"source": source, "record": {**row.record, "source": source}}
-                    mine = t.document.c.document_id == row.document_id
-                    await connection.execute(update(t.document).where(mine).values(**values))
+            await adopt(connection, document_ids, source)
 
     async def put(
         self, document: StoredDocument, chunks: Sequence[Chunk], text: str, on_step: OnStep | None = None
@@ -241,6 +241,7 @@ class KnowledgeStore:
     async def _begin(
         self, connection: AsyncConnection, document: StoredDocument, chunks: Sequence[Chunk], text: str
     ) -> _Plan:
+        await refuse_foreign(connection, document)
         aclset = await intern_rule(connection, document.tenant, document.access)
         alias = await self._aliases.ensure(connection, document.tenant, self._embedder.name)
         before, meanwhile = await self._narrow(connection, document, aclset)

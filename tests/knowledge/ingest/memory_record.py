@@ -1,10 +1,10 @@
 """A record in memory: the pipeline's view of the store, for tests that look at what was written."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from knowledge.contracts import Chunk, SourceItem, StoredDocument
 from knowledge.ingest import IngestReport, KnownDocument, Surroundings
-from knowledge.ingest.contracts import OnStep
+from knowledge.ingest.contracts import Holder, OnStep
 
 
 class MemoryRecord:
@@ -31,6 +31,13 @@ class MemoryRecord:
             )
             for document in self.documents.values()
             if (document.tenant, document.source) == (tenant, source)
+        }
+
+    async def held_elsewhere(self, tenant: str, source: str, uris: Collection[str]) -> dict[str, Holder]:
+        return {
+            document.uri: Holder(source=document.source, access=document.access)
+            for document in self.documents.values()
+            if document.tenant == tenant and document.source != source and document.uri in uris
         }
 
     async def adopt(self, document_ids: Sequence[str], source: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from knowledge.contracts import AccessRule
 from knowledge.ingest import IngestPipeline
 from knowledge.parse.pool import ParserPool
 from knowledge.service import KnowledgeService
@@ -109,3 +110,56 @@ async def test_a_name_that_reads_like_another_tenants_key_touches_nothing_of_tha
     assert [entry.document for entry in await service.store.quarantined("acme", "acme:docs")] == ["broken.pdf"]
     again = await stored.run(FolderSource(theirs, name="docs"), tenant="acme")
     assert (again.unchanged, again.taken, again.removed) == (1, 0, 0)
+
+
+EVERYONE = AccessRule(allow=frozenset({"everyone"}))
+PEOPLE = AccessRule(allow=frozenset({"group:people"}))
+
+
+@pytest.mark.parametrize(("first", "second"), [(PEOPLE, EVERYONE), (EVERYONE, PEOPLE)])
+async def test_a_document_of_two_sources_stays_with_the_first_and_the_second_is_told(
+    tmp_path, service, stored, first, second
+):
+    outer = _folder(tmp_path / "all", menu="The canteen opens at noon.")
+    inner = _folder(outer / "hr", leave="Parental leave is 20 weeks.")
+    holder = FolderSource(inner, access=first)
+    await stored.run(holder)
+    before = await service.store.known("default", str(inner))
+    for dry_run in (True, False, False):
+        report = await stored.run(FolderSource(outer, access=second), dry_run=dry_run)
+        assert [entry.document for entry in report.quarantined] == ["hr/leave.md"]
+        assert f"source {str(inner)!r}" in report.quarantined[0].reason
+        assert ", ".join(first.allow) in report.quarantined[0].reason
+        assert report.removed == 0
+    again = await stored.run(holder)
+    assert (again.unchanged, again.quarantined) == (1, ())
+    assert await service.store.known("default", str(inner)) == before
+    assert await _paths(service, str(outer)) == {"menu.md"}
+    (inner / "leave.md").write_text("# leave\n\nParental leave is 26 weeks.\n")
+    assert (await stored.run(FolderSource(outer, access=second))).changed == 0
+    assert (await stored.run(holder)).changed == 1
+
+
+async def test_a_document_that_its_first_source_lets_go_is_taken_by_the_other(tmp_path, service, stored):
+    outer = _folder(tmp_path / "all", menu="The canteen opens at noon.")
+    inner = _folder(outer / "hr", leave="Parental leave is 20 weeks.")
+    await stored.run(FolderSource(outer))
+    assert (await stored.run(FolderSource(inner, access=PEOPLE))).taken == 0
+    assert (await stored.run(FolderSource(outer, exclude=("hr/*",)))).removed == 1
+    assert (await stored.run(FolderSource(inner, access=PEOPLE))).taken == 1
+    assert (await stored.run(FolderSource(outer, exclude=("hr/*",)))).unchanged == 1
+    assert [entry.access for entry in (await service.store.known("default", str(inner))).values()] == [PEOPLE]
+
+
+async def test_a_new_file_where_another_sources_document_began_does_not_overwrite_it(tmp_path, service, stored):
+    outer = _folder(tmp_path / "all")
+    inner = _folder(outer / "hr", leave="Parental leave is 20 weeks.")
+    await stored.run(FolderSource(inner, access=PEOPLE))
+    (inner / "leave.md").rename(inner / "parents.md")
+    assert (await stored.run(FolderSource(inner, access=PEOPLE))).moved == 1
+    before = await service.store.known("default", str(inner))
+    _folder(inner, leave="Sick leave needs a note.")
+    report = await stored.run(FolderSource(outer))
+    assert [entry.document for entry in report.quarantined] == ["hr/leave.md", "hr/parents.md"]
+    assert await service.store.known("default", str(inner)) == before
+    assert (await stored.run(FolderSource(inner, access=PEOPLE))).taken == 1
