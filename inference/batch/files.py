@@ -33,7 +33,8 @@ class FileStore:
 
     async def add(self, principal: Principal, filename: str, parts: AsyncIterator[bytes]) -> StoredFile:
         """Take in an upload; raises `TooLarge` or `BudgetSpent`, and then keeps nothing of it."""
-        used = await self._used(principal)
+        async with reading(self._engine) as connection:
+            used = await _used(connection, principal)
         now = datetime.now(UTC)
         row = _row(principal, new_file_id(), filename, "batch", now, self._settings.keep_days)
         async with writing(self._engine) as connection:
@@ -48,6 +49,10 @@ class FileStore:
                     await connection.execute(sa.insert(batch_file_part), part)
                 position += 1
             async with writing(self._engine) as connection:
+                # Others of the same person may have come in meanwhile; on PostgreSQL the rows' locks make them queue.
+                theirs = sa.select(batch_file.c.id).where(*_owned(principal)).order_by(batch_file.c.id)
+                await connection.execute(theirs.with_for_update())
+                self._check_room(size, await _used(connection, principal))
                 await connection.execute(_the(row["id"], sa.update(batch_file)).values(bytes=size))
         except BaseException:
             async with writing(self._engine) as connection:
@@ -105,11 +110,6 @@ class FileStore:
             raise NotFound(f"There is no file {file_id!r}.", hint="List yours with GET /v1/files.", param="file_id")
         return _file(row)
 
-    async def _used(self, principal: Principal) -> int:
-        query = sa.select(sa.func.sum(batch_file.c.bytes)).where(*_owned(principal))
-        async with reading(self._engine) as connection:
-            return int((await connection.execute(query)).scalar() or 0)
-
     def _check_room(self, size: int, used: int) -> None:
         if size > self._settings.max_file_bytes:
             raise TooLarge(
@@ -145,6 +145,11 @@ async def _parts(engine: AsyncEngine, file_id: str) -> AsyncGenerator[bytes, Non
         last = rows[-1].position
         for row in rows:
             yield row.data
+
+
+async def _used(connection: AsyncConnection, principal: Principal) -> int:
+    kept = sa.select(sa.func.sum(batch_file.c.bytes)).where(*_owned(principal), batch_file.c.bytes > _INCOMPLETE)
+    return int((await connection.execute(kept)).scalar() or 0)
 
 
 async def _remove(connection: AsyncConnection, file_id: str) -> None:

@@ -64,7 +64,7 @@ class BatchRunner:
         while True:
             try:
                 await self._look()
-            except SQLAlchemyError as error:  # the database is away: the next look may find it
+            except Exception as error:  # noqa: BLE001 - the root of all batches: the next look may go better
                 _log.warning("batches.not_looked_at", error=type(error).__name__)
             try:
                 async with asyncio.timeout(self._tools.settings.lease_s / _RENEWALS_PER_LEASE):

@@ -68,14 +68,13 @@ class BatchStore:
 
     async def cancel(self, principal: Principal, batch_id: str) -> Batch:
         """Ask for the end of a batch; what is done is kept. Raises `Conflict` when it has ended already."""
-        query = sa.select(batch).where(*owned(principal), batch.c.id == batch_id)
         async with writing(self._engine) as connection:
-            found = await _own(connection, principal, batch_id)
+            row = await _own_row(connection, principal, batch_id, lock=True)  # its worker may be ending it now
+            found = batch_of(row)
             if found.state is BatchState.CANCELLING:
                 return found
             if found.state not in OPEN_STATES:
                 raise Conflict(f"The batch {batch_id!r} is {found.state.value} already.", hint="Read its files.")
-            row = (await connection.execute(query)).mappings().one()
             change = entering(row, BatchState.CANCELLING, self._clock())
             await connection.execute(sa.update(batch).where(batch.c.id == batch_id).values(**change))
             return await _own(connection, principal, batch_id)
@@ -89,8 +88,14 @@ class BatchStore:
 
 
 async def _own(connection: AsyncConnection, principal: Principal, batch_id: str) -> Batch:
+    return batch_of(await _own_row(connection, principal, batch_id))
+
+
+async def _own_row(
+    connection: AsyncConnection, principal: Principal, batch_id: str, *, lock: bool = False
+) -> sa.RowMapping:
     query = sa.select(batch).where(*owned(principal), batch.c.id == batch_id)
-    row = (await connection.execute(query)).mappings().first()
+    row = (await connection.execute(query.with_for_update() if lock else query)).mappings().first()
     if row is None:
         raise NotFound(f"There is no batch {batch_id!r}.", hint="List yours with GET /v1/batches.", param="batch_id")
-    return batch_of(row)
+    return row

@@ -6,10 +6,12 @@ under the lease and once for each line, so a line whose result is there is never
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from inference.batch.contracts import OPEN_STATES, BatchState, Line, LineFault, Outlet, Work
@@ -20,6 +22,7 @@ from inference.batch.settings import BatchSettings
 from inference.batch.tables import batch, batch_file, batch_file_part, batch_line
 from signalbox.database import reading, writing
 
+_log = structlog.get_logger(__name__)
 _ROWS_AT_ONCE = 500
 _COUNTED: dict[Outlet, str] = {"output": "completed", "error": "failed"}
 _FREE: dict[str, Any] = {"holder": "", "held_until": None}
@@ -63,11 +66,12 @@ class WorkStore:
         async with reading(self._engine) as connection:
             rows = (await connection.execute(query)).mappings().all()
         claimed: list[Work] = []
-        for row in _one_of_each_first(rows)[:room]:
-            hold = sa.update(batch).where(batch.c.id == row["id"], free).values(**self._lease(now))
+        readable = (work for row in _one_of_each_first(rows) if (work := _readable(row)) is not None)
+        for work in islice(readable, room):
+            hold = sa.update(batch).where(batch.c.id == work.batch.id, free).values(**self._lease(now))
             async with writing(self._engine) as connection:
                 if (await connection.execute(hold)).rowcount:
-                    claimed.append(work_of(row))
+                    claimed.append(work)
         return claimed
 
     async def renew(self) -> dict[str, BatchState]:
@@ -155,7 +159,8 @@ class WorkStore:
         return True
 
     async def _enter(self, batch_id: str, states: Sequence[BatchState], **values: Any) -> None:
-        query = sa.select(batch).where(batch.c.id == batch_id, batch.c.holder == self._holder)
+        # Locked: its owner may be cancelling it, and a cancellation must not be written over.
+        query = sa.select(batch).where(batch.c.id == batch_id, batch.c.holder == self._holder).with_for_update()
         async with writing(self._engine) as connection:
             row = (await connection.execute(query)).mappings().first()
             if row is None:
@@ -178,6 +183,15 @@ async def _finish_line(connection: AsyncConnection, batch_id: str, line: Line) -
         batch_line.c.finished.is_(False),
     )
     return bool((await connection.execute(query.values(finished=True, body=b""))).rowcount)
+
+
+def _readable(row: Any) -> Work | None:
+    """The work in a row; None for one that this version does not understand: it must not keep the others waiting."""
+    try:
+        return work_of(row)
+    except ValueError as error:
+        _log.error("batch.unreadable", batch=row["id"], error=type(error).__name__)
+        return None
 
 
 def _one_of_each_first(rows: Sequence[Any]) -> list[Any]:

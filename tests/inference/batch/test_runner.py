@@ -3,15 +3,23 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 import structlog.testing
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.util import await_only
 
-from inference.batch.contracts import BatchState, Counts, Interrupted, Line
+from inference.batch.assembly import build_batches
+from inference.batch.contracts import Batch, BatchState, Counts, Interrupted, Line
 from inference.batch.settings import BatchSettings
 from inference.batch.slots import IdleSlots
+from inference.batch.tables import batch
 from inference.batch.work import LostBatch, WorkStore
+from signalbox.errors import BudgetSpent
 from signalbox.identity import Principal
 from tests.inference.batch.conftest import ADA, Desk, Office, replied
 
@@ -209,6 +217,52 @@ async def test_a_result_counts_once_and_only_from_whoever_holds_the_batch(office
     assert [found.position for found in await two.open_lines(batch_id, after=-1, limit=9)] == [1]
     assert await one.renew() == {}
     assert list(await two.renew()) == [batch_id]
+
+
+@pytest.mark.parametrize("batch_settings", [BatchSettings(enabled=False)])
+async def test_a_cancellation_in_the_moment_when_work_begins_is_not_written_over(engine: AsyncEngine, batch_settings):
+    office = Office(engine, batch_settings)
+    batch_id = await office.hand_in("a")
+    store = WorkStore(engine, batch_settings, "one")
+    (work,) = await store.claim(room=1)
+    cancelling: list[asyncio.Task[Batch]] = []
+
+    def cancel(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if not cancelling and "batch.times" in statement:  # the state is read, the next one not yet written
+            cancelling.append(asyncio.create_task(office.batches.store.cancel(ADA, batch_id)))
+            await_only(asyncio.wait(cancelling, timeout=0.3))
+
+    event.listen(engine.sync_engine, "after_cursor_execute", cancel)
+    await store.begin(work, [{"position": 0, "custom_id": "id-a", "body": b"{}"}])
+    assert (await cancelling[0]).state is BatchState.CANCELLING
+    assert (await office.batches.store.get(ADA, batch_id)).state is BatchState.CANCELLING
+
+
+async def test_files_that_come_at_once_have_one_quota(engine: AsyncEngine):
+    files = build_batches(engine, BatchSettings(max_user_bytes=1500)).files
+    begun = asyncio.Barrier(2)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"x" * 500
+        await begun.wait()
+        yield b"x" * 500
+
+    came = await asyncio.gather(*(files.add(ADA, name, slowly()) for name in "ab"), return_exceptions=True)
+    assert sorted(type(one) for one in came if isinstance(one, Exception)) == [BudgetSpent]
+    assert [kept.bytes for kept in await files.list(ADA, limit=9)] == [1000]
+
+
+async def test_a_batch_that_cannot_be_read_keeps_no_other_waiting(engine: AsyncEngine, batch_settings: BatchSettings):
+    office = Office(engine, batch_settings)
+    spoiled = await office.hand_in("a")
+    async with engine.begin() as connection:
+        await connection.execute(sa.update(batch).where(batch.c.id == spoiled).values(request="{"))
+    await office.runner.start()
+    with structlog.testing.capture_logs() as logs:
+        await office.until(await office.hand_in("b"), COMPLETED)
+    await office.runner.close()
+    assert office.worker.asked == ["b"]
+    assert "batch.unreadable" in [entry["event"] for entry in logs]
 
 
 async def test_a_result_file_that_its_owner_deleted_is_not_made_again(office: Office):
