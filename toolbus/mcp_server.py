@@ -43,6 +43,7 @@ class McpServerHandle:
         self._trouble = "starting"
         self._gives_up_waiting = False
         self._closing = asyncio.Event()
+        self._endings: set[asyncio.Task[None]] = set()
         self._restarts = 0
 
     @property
@@ -94,6 +95,8 @@ class McpServerHandle:
         self._closing.set()
         if self._owner is None:
             return
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=self._settings.shutdown_timeout_s)
         if self._connection is not None and self._connection.client is not None:
             self._connection.stop()
         else:
@@ -173,7 +176,12 @@ class McpServerHandle:
             return await asyncio.shield(request)
         finally:
             if not request.done():
-                await _end(request, began)
+                ending = asyncio.create_task(_end(request, began), name=f"end of a call of {self.name}")
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+                await asyncio.shield(
+                    ending
+                )  # who cancels us twice waits no longer, and the server is told all the same
 
     # -- the connection's life
 

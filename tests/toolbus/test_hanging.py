@@ -24,3 +24,17 @@ async def test_a_lost_session_is_made_anew_although_its_server_does_not_let_go_o
         assert await bus.health() == {"probe": "the connection was lost and is being made anew"}
         assert (await calling).text == "added"
         assert (server.sessions, await bus.health()) == (2, {"probe": "up"})
+
+
+async def test_a_call_that_is_cancelled_twice_ends_at_the_server_too(world: World) -> None:
+    rules = [READ_ALL.model_copy(update={"tools": ("probe__add",)})]
+    async with HangingServer("tools/call") as server:
+        spec = server.spec.model_copy(update={"call_timeout_s": 60})
+        async with world.open([spec], rules) as bus:
+            calling = asyncio.create_task(bus.raw_call(world.context().chain, "probe__add", {}))
+            await world.until(lambda: "tools/call" in server.seen)
+            calling.cancel()
+            await asyncio.sleep(0.001)
+            calling.cancel()
+            await asyncio.wait([calling])
+            await world.until(lambda: "notifications/cancelled" in server.seen, seconds=5)
