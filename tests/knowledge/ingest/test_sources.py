@@ -122,6 +122,7 @@ async def test_resources_of_an_mcp_server_are_taken(record, pipeline):
     from mcp.server import MCPServer
 
     server = MCPServer("wiki")
+    pdf = samples.pdf()  # made once: it holds the second in which it was made
 
     @server.resource("wiki://pages/leave", mime_type="text/markdown")
     def leave() -> str:
@@ -129,7 +130,7 @@ async def test_resources_of_an_mcp_server_are_taken(record, pipeline):
 
     @server.resource("wiki://files/guide.pdf", mime_type="application/pdf")
     def guide() -> bytes:
-        return samples.pdf()
+        return pdf
 
     source = McpResources(McpSettings(name="wiki", url="unused", access=STAFF, exclude=("*/secret",)), lambda: server)
     first = await pipeline.run(source)
@@ -149,13 +150,24 @@ class ImapServer:
     def __init__(self, messages: dict[int, bytes]) -> None:
         self.messages = messages
         self.commands: list[str] = []
+        self.refused = ""
+        self.slow: dict[int, asyncio.Event] = {}
+        self.connections = 0
+        self.greets, self.left = asyncio.Event(), asyncio.Event()
+        self.greets.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        await self.greets.wait()
         writer.write(b"* OK [CAPABILITY IMAP4rev1] ready\r\n")
         while line := (await reader.readline()).decode().strip():
             tag, _, command = line.partition(" ")
             self.commands.append(command)
+            if self.refused and self.refused in command.upper():
+                writer.write(f"{tag} NO try again later\r\n".encode())
+                continue
             for answer in self._answers(command.upper(), command):
+                await self._hesitate(command)
                 writer.write(answer + b"\r\n")
             failed = command.upper().startswith("LOGIN") and "right" not in command
             writer.write(f"{tag} {'NO wrong password' if failed else 'OK done'}\r\n".encode())
@@ -163,6 +175,12 @@ class ImapServer:
             if command.upper() == "LOGOUT":
                 break
         writer.close()
+        self.left.set()
+
+    async def _hesitate(self, command: str) -> None:
+        for uid, waited_for in self.slow.items():
+            if command.startswith(f"UID FETCH {uid} "):
+                await waited_for.wait()
 
     def _answers(self, command: str, raw: str) -> list[bytes]:
         if command == "CAPABILITY":
@@ -209,6 +227,60 @@ async def test_an_imap_folder_is_read_without_marking_anything(record, pipeline)
         async with open_source(wrong) as source:
             with pytest.raises(ToolFault, match="wrong password"):
                 await pipeline.run(source)
+
+
+def mail_settings(port: int) -> ImapSettings:
+    return ImapSettings(
+        name="mail", host="127.0.0.1", port=port, tls="none", user="ada", password=SecretStr("right"), access=STAFF
+    )
+
+
+async def test_a_message_that_was_given_up_is_never_taken_for_the_next_one():
+    async with mailbox({4: b"Subject: four\r\n\r\nfour", 9: b"Subject: nine\r\n\r\nnine"}) as (server, port):
+        server.slow = {4: asyncio.Event()}
+        async with open_source(mail_settings(port)) as source:
+            four, nine = [item async for item in source.items()]
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await source.read(four)
+            server.slow[4].set()
+            assert b"nine" in await source.read(nine)
+            assert b"four" in await source.read(four)
+        assert server.connections == 2
+
+
+async def test_a_mailbox_that_is_given_up_while_it_connects_leaves_no_connection():
+    async with mailbox({4: b"Subject: four\r\n\r\nfour"}) as (server, port):
+        server.greets.clear()
+        async with open_source(mail_settings(port)) as source:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await anext(aiter(source.items()))
+        server.greets.set()
+        async with asyncio.timeout(5):
+            await server.left.wait()
+        assert not [command for command in server.commands if command.startswith("LOGIN")]
+
+
+@pytest.mark.parametrize("refused", ["UID SEARCH", "RFC822.SIZE", "EXAMINE"])
+async def test_a_mail_server_that_refuses_to_list_removes_nothing(record, pipeline, refused):
+    async with mailbox({4: samples.mail().replace(b"\n", b"\r\n")}) as (server, port):
+        async with open_source(mail_settings(port)) as source:
+            await pipeline.run(source)
+            server.refused = refused
+        async with open_source(mail_settings(port)) as source:
+            with pytest.raises(ToolFault, match=r"refused: .*try again later"):
+                await pipeline.run(source)
+    assert record.paths() == {"INBOX/4.eml"}
+
+
+async def test_a_message_that_the_server_refuses_just_now_may_be_read_later():
+    async with mailbox({4: b"Subject: four\r\n\r\nfour"}) as (server, port), open_source(mail_settings(port)) as source:
+        (four,) = [item async for item in source.items()]
+        server.refused = "BODY.PEEK"
+        with pytest.raises(ToolFault, match="message 4 of 'INBOX'") as fault:
+            await source.read(four)
+        assert fault.value.retryable
 
 
 def test_a_mailbox_elsewhere_is_not_read_without_tls():
