@@ -1,7 +1,6 @@
 """The knowledge layer as one object: the record, both indexes, retrieval, reading, audit and upkeep."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,8 +29,9 @@ from knowledge.store import Indexes, KnowledgeStore
 from knowledge.store.access import Groups
 from knowledge.store.database import Database
 from knowledge.store.vectors import VectorCache
+from knowledge.upkeep import Part, Upkeep
 from signalbox.database import open_engine, sqlite_url
-from signalbox.errors import SignalboxError, ToolFault
+from signalbox.errors import ToolFault
 from signalbox.identity import Principal
 
 _log = structlog.get_logger(__name__)
@@ -97,7 +97,8 @@ class KnowledgeService:
         self._integrity = IntegrityJob(self._database, self._dense, self._lexical, self._aliases, self._cache)
         self._builder = IndexBuilder(self._database, self._dense, self._aliases, self._integrity, self._embedder)
         self._started = asyncio.Event()
-        self._upkeep: asyncio.Task[None] | None = None
+        self._turn = asyncio.Lock()  # one check, rebuild or way back at a time
+        self._upkeep = Upkeep(self._parts(), every_s=settings.upkeep_every_s)
 
     @classmethod
     async def open(
@@ -129,7 +130,7 @@ class KnowledgeService:
         await self._store.create()
         await self._audit.create()
         self._started.set()
-        self._upkeep = asyncio.create_task(self._keep_up(), name="knowledge-upkeep")
+        self._upkeep.start()
 
     @property
     def store(self) -> KnowledgeStore:
@@ -208,33 +209,28 @@ class KnowledgeService:
     async def check(self, *, self_queries: int | None = None) -> IntegrityReport:
         """Compare the indexes with the record and mend them; words move to the index that suits their number."""
         await self._started.wait()
-        sample = self._settings.self_queries if self_queries is None else self_queries
-        report = await self._integrity.run(self_queries=sample)
-        if self._words is not None:
-            await self._words.adapt()
-        return report
+        rebuilt = await self._check_words()
+        return replace(await self._check_vectors(self_queries), words_rebuilt=rebuilt)
 
     async def rebuild(self, tenant: str = "default") -> Alias:
         """Build the dense index anew beside the old one and switch to it."""
         await self._started.wait()
-        return await self._builder.rebuild(tenant)
+        async with self._turn:
+            return await self._builder.rebuild(tenant)
 
     async def roll_back(self, tenant: str = "default") -> Alias:
-        """Serve from the dense index before the last switch."""
+        """Serve from the dense index before the last switch; `Conflict` where there is none."""
         await self._started.wait()
-        return await self._builder.roll_back(tenant)
+        async with self._turn:
+            return await self._builder.roll_back(tenant)
 
     async def settled(self) -> None:
-        """Wait until what began at start (loading, checking, rebuilding) is done."""
-        if self._upkeep is not None:
-            await asyncio.shield(self._upkeep)
+        """Wait until what began at start (loading, checking, rebuilding) is done, or has failed once."""
+        await self._upkeep.settled()
 
     async def close(self) -> None:
         """Stop upkeep, flush and give the index back."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._upkeep
+        await self._upkeep.stop()
         await self._dense.close()
         if self._words is not None:
             await self._words.close()
@@ -245,18 +241,38 @@ class KnowledgeService:
             await self._remote.close()
         await self._database.close()
 
+    def _parts(self) -> list[Part]:
+        """Words before vectors, checks before a rebuild: those that change an index take turns in this order."""
+        return [
+            Part("open_vectors", self._dense.open, recurs=False),
+            Part("warm_embedder", self._warm_embedder, recurs=False),
+            Part("warm_judge", self._warm_judge, recurs=False),
+            Part("words", self._check_words),
+            Part("vectors", self._check_vectors),
+            Part("embedder", self._renew),
+            Part("audit", self._audit.prune),
+        ]
+
+    async def _warm_embedder(self) -> None:
+        await self._embedder.embed(["warm up"])
+
     async def _warm_judge(self) -> None:
         if self._judge is not None:
             await self._judge.judge("Who warms up?", [PassageText("", "", "Everybody.")])
 
-    async def _keep_up(self) -> None:
-        try:
-            await asyncio.gather(self._dense.open(), self._embedder.embed(["warm up"]), self._warm_judge())
-            await self.check()
-            for tenant in await self._builder.stale():
-                await self._builder.rebuild(tenant)
-            await self._audit.prune()
-        except SignalboxError as error:
-            _log.warning("knowledge_upkeep_failed", code=error.code, error=str(error))
-        except Exception:  # noqa: BLE001 - a task root: the service goes on, the log says what is wrong
-            _log.exception("knowledge_upkeep_failed")
+    async def _check_words(self) -> bool:
+        async with self._turn:
+            rebuilt = await self._integrity.words()
+            if self._words is not None:
+                await self._words.adapt()
+            return rebuilt
+
+    async def _check_vectors(self, self_queries: int | None = None) -> IntegrityReport:
+        async with self._turn:
+            return await self._integrity.vectors(
+                self_queries=self._settings.self_queries if self_queries is None else self_queries
+            )
+
+    async def _renew(self) -> None:
+        async with self._turn:
+            await self._builder.renew()

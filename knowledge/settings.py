@@ -140,6 +140,11 @@ class RetrievalSettings(_Settings):
         default_factory=dict, description="Nested groups: members of the key are members of these as well."
     )
     audit_days: int = Field(default=90, ge=1, description="How long the record of retrievals is kept.")
+    upkeep_every_s: float = Field(
+        default=21_600.0,
+        gt=0,
+        description="How often, after the start, indexes are checked and mended and old audit records are dropped.",
+    )
     self_queries: int = Field(default=50, ge=0, description="Vectors that the integrity job asks back, per index.")
 
 

@@ -86,11 +86,19 @@ class Aliases:
         )
         return await self._known(connection, tenant)
 
-    async def roll_back(self, connection: AsyncConnection, tenant: str) -> Alias:
-        """Serve from the previous collection again; doing so twice returns to where it was."""
+    async def way_back(self, connection: AsyncConnection, tenant: str) -> Alias:
+        """A tenant's alias, where it has a previous collection."""
         alias = await self._known(connection, tenant)
         if alias.previous is None:
-            raise Conflict(f"Tenant {tenant!r} has no previous index to go back to.")
+            raise Conflict(
+                f"Tenant {tenant!r} has no index before this one to go back to.",
+                hint="There is one after a rebuild, or after the embedder was changed.",
+            )
+        return alias
+
+    async def roll_back(self, connection: AsyncConnection, tenant: str) -> Alias:
+        """Serve from the previous collection again; doing so twice returns to where it was."""
+        alias = await self.way_back(connection, tenant)
         await self._set(
             connection,
             tenant,
@@ -105,7 +113,7 @@ class Aliases:
     async def _known(self, connection: AsyncConnection, tenant: str) -> Alias:
         alias = await self.find(connection, tenant)
         if alias is None:
-            raise NotFound(f"Tenant {tenant!r} has no index.")
+            raise NotFound(f"Tenant {tenant!r} has no index.", hint="It gets one with its first document.")
         return alias
 
     async def _set(self, connection: AsyncConnection, tenant: str, **values: object) -> None:

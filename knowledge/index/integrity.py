@@ -60,10 +60,9 @@ class IntegrityJob:
         self._aliases = aliases
         self._cache = cache
 
-    async def run(self, *, self_queries: int) -> IntegrityReport:
-        """Check and mend every index."""
+    async def vectors(self, *, self_queries: int) -> IntegrityReport:
+        """Check and mend every collection of vectors."""
         started = time.perf_counter()
-        rebuilt = await self._words()
         async with self._database.read() as connection:
             aliases = await self._aliases.all(connection)
         totals = [0, 0, 0, 0, 0]
@@ -71,17 +70,21 @@ class IntegrityJob:
             for collection in alias.fed_by(self._cache.model):
                 counts = await self.mend(alias.tenant, collection, self_queries)
                 totals = [total + count for total, count in zip(totals, counts, strict=True)]
-        report = IntegrityReport(*totals, words_rebuilt=rebuilt, seconds=round(time.perf_counter() - started, 3))
+        passages, missing, orphaned, mislabelled, unreachable = totals
+        seconds = round(time.perf_counter() - started, 3)
+        report = IntegrityReport(passages, missing, orphaned, mislabelled, unreachable, seconds=seconds)
         log = _log.info if report.green else _log.warning
         log("knowledge_integrity", green=report.green, **report.__dict__)
         return report
 
-    async def _words(self) -> bool:
+    async def words(self) -> bool:
+        """Check the index of words, which needs no vector store; True when it had to be made again."""
         async with self._lexical.turn(), self._database.write() as connection:
             if await self._lexical.intact(connection):
                 return False
             await self._lexical.rebuild(connection)
-            return True
+        _log.warning("knowledge_words_rebuilt")
+        return True
 
     async def mend(self, tenant: str, collection: str, self_queries: int = 0) -> list[int]:
         """Make one collection hold what the record says; counts as in `IntegrityReport`."""

@@ -10,7 +10,7 @@ from knowledge.index.dense import DenseIndex
 from knowledge.index.integrity import IntegrityJob
 from knowledge.schema import chunk, document
 from knowledge.store.database import Database, batches
-from signalbox.errors import ToolFault
+from signalbox.errors import Conflict, SignalboxError, ToolFault
 
 _ROUNDS = 5
 
@@ -27,10 +27,19 @@ class IndexBuilder:
         self._integrity = integrity
         self._embedder = embedder
 
-    async def stale(self) -> list[str]:
-        """Tenants whose index was made by another embedder."""
-        async with self._database.read() as connection:
-            return [a.tenant for a in await self._aliases.all(connection) if a.embedder != self._embedder.name]
+    async def renew(self) -> None:
+        """Serve every tenant from an index of the present embedder: the one before, if that made it, or a new one."""
+        failed: SignalboxError | None = None
+        for alias in await self._stale():
+            try:
+                if alias.previous_embedder == self._embedder.name:
+                    await self.roll_back(alias.tenant)
+                else:
+                    await self.rebuild(alias.tenant)
+            except SignalboxError as error:  # the other tenants have their turn first
+                failed = error
+        if failed is not None:
+            raise failed
 
     async def rebuild(self, tenant: str) -> Alias:
         """Build anew with the present embedder and serve from it. One that was interrupted goes on where it was."""
@@ -51,12 +60,26 @@ class IndexBuilder:
         return switched
 
     async def roll_back(self, tenant: str) -> Alias:
-        """Serve from the previous index again; what it missed meanwhile is added."""
+        """Serve from the previous index again, once what it missed meanwhile is added."""
+        async with self._database.write() as connection:
+            alias = await self._aliases.way_back(connection, tenant)
+            if alias.previous_embedder != self._embedder.name:
+                raise Conflict(
+                    f"The index before, of tenant {tenant!r}, was made by the embedder {alias.previous_embedder!r}; "
+                    f"this service has {self._embedder.name!r}.",
+                    hint="Set knowledge.retrieval.embedding back and restart: that index then serves again.",
+                )
+            await self._mark_languages(connection, tenant)
+        assert alias.previous is not None
+        await self._integrity.mend(tenant, alias.previous)
         async with self._database.write() as connection:
             alias = await self._aliases.roll_back(connection, tenant)
-        if alias.embedder == self._embedder.name:
-            await self._integrity.mend(tenant, alias.current)
+        await self._integrity.mend(tenant, alias.current)  # what was put until the switch
         return alias
+
+    async def _stale(self) -> list[Alias]:
+        async with self._database.read() as connection:
+            return [alias for alias in await self._aliases.all(connection) if alias.embedder != self._embedder.name]
 
     async def _mark_languages(self, connection: AsyncConnection, tenant: str) -> None:
         """Another embedder may cover other languages."""

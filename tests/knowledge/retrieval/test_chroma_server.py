@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -39,8 +40,14 @@ def _port() -> int:
 async def chroma(tmp_path: Path) -> AsyncIterator[int]:
     """The port of a server with an empty folder."""
     port = _port()
+    async with _served(tmp_path / "server", port):
+        yield port
+
+
+@asynccontextmanager
+async def _served(folder: Path, port: int) -> AsyncIterator[None]:
     program = Path(sys.executable).with_name("chroma")
-    command = [program, "run", "--path", tmp_path / "server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [program, "run", "--path", folder, "--host", "127.0.0.1", "--port", str(port)]
     server = await asyncio.create_subprocess_exec(
         *map(str, command), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
@@ -51,9 +58,11 @@ async def chroma(tmp_path: Path) -> AsyncIterator[int]:
                     break
             except httpx.TransportError:
                 await asyncio.sleep(0.1)
-    yield port
-    server.terminate()
-    await server.wait()
+    try:
+        yield
+    finally:
+        server.terminate()
+        await server.wait()
 
 
 @pytest.fixture
@@ -150,3 +159,23 @@ async def test_a_proxy_with_tls_and_a_token_is_gone_through(guarded: tuple[int, 
         with pytest.raises(UpstreamDown, match=reason):
             await stranger.store.put(*BIKES)
         await stranger.close()
+
+
+async def test_a_server_that_is_back_after_the_start_is_filled_without_a_restart(tmp_path: Path) -> None:
+    port = _port()
+    before = await _open(tmp_path / "data", ChromaSettings())
+    await before.store.put(*LEAVE)
+    await before.close()
+    chroma = ChromaSettings(url=f"http://127.0.0.1:{port}")
+    settings = RetrievalSettings(chroma=chroma, upkeep_every_s=0.2)
+    service = await KnowledgeService.open(settings, tmp_path / "data", WordEmbedder())
+    await service.settled()
+
+    async def signals() -> list[float]:
+        return [hit.signals["dense"] for hit in (await service.search(ADA, ["parental leave"])).hits]
+
+    assert max(await signals()) == 0
+    async with _served(tmp_path / "server", port), asyncio.timeout(20):
+        while max(await signals()) == 0:
+            await asyncio.sleep(0.1)
+        await service.close()

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,7 @@ async def test_documents_put_during_a_rebuild_are_in_the_new_index(service: Know
 
 _VICTIM = """
 import asyncio, sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from pydantic import SecretStr
 from knowledge.service import KnowledgeService
@@ -203,3 +205,67 @@ async def test_without_its_chroma_server_words_still_answer(tmp_path: Path) -> N
     with pytest.raises(UpstreamDown, match=r"127\.0\.0\.1:9"):
         await alone.store.put(*BIKES)
     await alone.close()
+
+
+async def _until(met: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(8):
+        while not await met():
+            await asyncio.sleep(0.02)
+
+
+async def test_what_is_lost_or_grows_old_long_after_the_start_is_seen_to(tmp_path: Path) -> None:
+    service = await KnowledgeService.open(RetrievalSettings(upkeep_every_s=0.2), tmp_path, WordEmbedder())
+    await service.store.put(*LEAVE)
+    await service.search(ADA, ["sick leave"], run_id="run_old")
+    await service.settled()
+    with _record(tmp_path) as record:
+        record.execute("INSERT INTO knowledge_stems(knowledge_stems) VALUES ('delete-all')")
+        record.execute("UPDATE knowledge_retrieval_audit SET at = at - 100 * 86400")
+    record.close()
+
+    async def mended() -> bool:
+        hits = (await service.search(ADA, ["sick leave"])).hits
+        return max(hit.signals["lexical"] for hit in hits) > 0 and not await service.audit("run_old")
+
+    await _until(mended)
+    await service.close()
+    assert [task for task in asyncio.all_tasks() if task.get_name().startswith("knowledge-upkeep")] == []
+
+
+async def test_without_its_chroma_server_the_rest_of_upkeep_is_done(tmp_path: Path) -> None:
+    service = await _open(tmp_path)
+    await service.store.put(*LEAVE)
+    await service.search(ADA, ["sick leave"], run_id="run_old")
+    await service.close()
+    with _record(tmp_path) as record:
+        record.execute("INSERT INTO knowledge_stems(knowledge_stems) VALUES ('delete-all')")
+        record.execute("UPDATE knowledge_retrieval_audit SET at = at - 100 * 86400")
+    record.close()
+    nowhere = RetrievalSettings.model_validate({"chroma": {"url": "http://127.0.0.1:9"}})
+    alone = await KnowledgeService.open(nowhere, tmp_path, WordEmbedder())
+    await alone.settled()
+    hits = (await alone.search(ADA, ["sick leave"])).hits
+    assert max(hit.signals["lexical"] for hit in hits) > 0
+    assert await alone.audit("run_old") == []
+    await alone.close()
+
+
+async def test_going_back_to_the_embedder_before_serves_its_index_again(tmp_path: Path) -> None:
+    first = await _open(tmp_path, WordEmbedder("words-1"))
+    await first.store.put(*LEAVE)
+    await first.close()
+    second = await _open(tmp_path, WordEmbedder("words-2", dimensions=32))
+    await second.settled()
+    await second.store.put(*BIKES)
+    with pytest.raises(Conflict, match=r"made by the embedder 'words-1'.*restart"):
+        await second.roll_back()
+    await second.close()
+    embedder = WordEmbedder("words-1")
+    back = await _open(tmp_path, embedder)
+    await back.settled()
+    found = await back.search(ADA, ["Heron kilograms"])
+    assert found.hits[0].signals["dense"] > 0
+    assert [text for text in embedder.asked if "leave" in text.lower()] == []
+    assert (await back.check()).green
+    assert (await back.rebuild()).current.endswith("_3")  # two were made: the first one came back, none was built
+    await back.close()
