@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from knowledge.contracts import SourceItem, document_id_of
-from knowledge.ingest.contracts import KnownDocument
+from knowledge.ingest.contracts import KnownDocument, Quarantined
 from knowledge.settings import IngestSettings
 
 PIPELINE_VERSION = 2
@@ -53,7 +53,13 @@ class Stamp:
 class Inventory:
     """What the record knows of one source, set against what the source has now."""
 
-    def __init__(self, known: dict[str, KnownDocument], items: Iterable[SourceItem], tenant: str) -> None:
+    def __init__(
+        self,
+        known: dict[str, KnownDocument],
+        items: Iterable[SourceItem],
+        tenant: str,
+        refused: Iterable[Quarantined] = (),
+    ) -> None:
         self._known = dict(known)
         self._tenant = tenant
         self._parts: dict[str, list[str]] = {}
@@ -67,6 +73,11 @@ class Inventory:
                 self._parts.setdefault(root, []).append(uri)
             else:
                 missing.append(uri)
+        self._refused: dict[str, list[tuple[str, str]]] = {}
+        for entry in refused:
+            for slash in (index for index, letter in enumerate(entry.document) if letter == "/"):
+                inside = (entry.document[slash + 1 :], entry.reason)
+                self._refused.setdefault(entry.document[:slash], []).append(inside)
         self._missing = {uri: known[uri] for uri in missing}
         self._by_content: dict[str, list[str]] = {}
         for uri, document in self._missing.items():
@@ -89,6 +100,10 @@ class Inventory:
                 del self._missing[old]
                 self._rename(old, uri)
                 return
+
+    def refused_in(self, document: KnownDocument) -> list[tuple[str, str]]:
+        """Paths of the parts of a file that were refused when it was last read, and why."""
+        return self._refused.get(document.document, [])
 
     def gone(self) -> list[str]:
         """Files that were neither found nor moved."""

@@ -150,6 +150,10 @@ class Record(Protocol):
         """Remember that an item was left out."""
         ...
 
+    async def quarantined(self, tenant: str, source: str) -> list[Quarantined]:
+        """What the last run left out, and why."""
+        ...
+
     async def finish(self, tenant: str, source: str, report: IngestReport) -> None:
         """A run over a tenant's source is over."""
         ...

@@ -79,7 +79,7 @@ class IngestPipeline:
             settings=self._settings,
             count_tokens=self._count_tokens,
             tenant=tenant,
-            inventory=Inventory(known, items, tenant),
+            inventory=Inventory(known, items, tenant, await self._record.quarantined(tenant, source)),
             holders=await self._record.held_elsewhere(tenant, source, new),
             tally=tally,
             finder=DuplicateFinder(self._settings.near_duplicate_similarity),
@@ -165,6 +165,7 @@ class _Run:
         known = self.inventory.get(item.uri)
         if known is not None and known.fingerprint == str(stamp):
             self.tally.unchanged += 1
+            await self._refuse_again(item, known)
             return
         try:
             step = await self._compare(item, stamp, known)
@@ -180,6 +181,8 @@ class _Run:
                 return
         else:
             await self._relabel(item, step, stamp)
+            if before is not None:
+                await self._refuse_again(item, before)
         if before is None:
             self.tally.taken += 1
         elif known is None:
@@ -245,10 +248,10 @@ class _Run:
         kept: set[str] = set()
         for part, access in _effective(item, parsed):
             path = f"{item.document}/{part.path}" if part.path else item.document
-            if part.document is None:
-                await self._quarantine(item.model_copy(update={"document": path}), part.reason)
-                continue
             uri = part_uri(item.uri, part.path)
+            if part.document is None:
+                await self._quarantine_part(item, part.path, part.reason)
+                continue
             kept.add(uri)
             self.tally.warnings.extend(f"{path}: {warning}" for warning in part.document.warnings)
             if not (part.document.access is None or access.allow):
@@ -307,9 +310,19 @@ class _Run:
         if fault.retryable and known is not None:
             self.tally.warnings.append(f"{item.document}: {fault.message} The version of the last run was kept.")
             self.tally.unchanged += 1
+            await self._refuse_again(item, known)
             return
         await self._quarantine(item, fault.message)
         await self._remove(list(self.inventory.tree(item.uri).values()))
+
+    async def _refuse_again(self, item: SourceItem, before: KnownDocument) -> None:
+        """What was refused in a file that is not read again is left out still, and said so."""
+        for path, reason in self.inventory.refused_in(before):
+            await self._quarantine_part(item, path, reason)
+
+    async def _quarantine_part(self, item: SourceItem, path: str, reason: str) -> None:
+        inside = {"document": f"{item.document}/{path}", "uri": part_uri(item.uri, path)}
+        await self._quarantine(item.model_copy(update=inside), reason)
 
     async def _quarantine(self, item: SourceItem, reason: str) -> None:
         self.tally.quarantined.append(Quarantined(document=item.document, reason=reason))

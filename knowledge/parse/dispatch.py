@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib
+from collections.abc import Iterable
+from itertools import count
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -33,6 +35,8 @@ class Reading:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.parts: list[dict[str, Any]] = []
+        self._paths: set[str] = set()
+        self._numbers: dict[str, count[int]] = {}
 
     def read(self, name: str, data: bytes, *, path: str = "", depth: int = 0) -> None:
         """Parse `data` and everything in it; a fault in a part is noted with the part, one in the file is raised."""
@@ -40,8 +44,9 @@ class Reading:
             raise ParseFault("It is empty.")
         kind = kind_of(name, data)
         draft = self._draft(kind, name, data)
-        for part_name, content in draft.parts:
-            self._read_part(f"{path}/{part_name}" if path else part_name, part_name, content, depth + 1)
+        paths = self._claim(f"{path}/{part_name}" if path else part_name for part_name, _ in draft.parts)
+        for part_path, (part_name, content) in zip(paths, draft.parts, strict=True):
+            self._read_part(part_path, part_name, content, depth + 1)
         self.parts.append(
             {
                 "path": path,
@@ -50,6 +55,27 @@ class Reading:
                 "document": finish(draft, name, self.limits),
             }
         )
+
+    def _claim(self, wanted: Iterable[str]) -> list[str]:
+        """A path for each part that no other part of the file has: its own for the first, a numbered one for others.
+
+        The first of each name come before all numbers, so that a part that really has such a name keeps it.
+        """
+        names = list(wanted)
+        firsts = {name: index for index, name in reversed(list(enumerate(names))) if name not in self._paths}
+        self._paths.update(firsts)
+        return [name if firsts.get(name) == index else self._numbered(name) for index, name in enumerate(names)]
+
+    def _numbered(self, path: str) -> str:
+        folder, slash, name = path.rpartition("/")
+        stem, dot, extension = name.rpartition(".")
+        if not stem:
+            stem, dot, extension = name, "", ""
+        numbers = self._numbers.setdefault(path, count(2))
+        candidates = (f"{folder}{slash}{stem} ({number}){dot}{extension}" for number in numbers)
+        free = next(candidate for candidate in candidates if candidate not in self._paths)
+        self._paths.add(free)
+        return free
 
     def _read_part(self, path: str, name: str, data: bytes, depth: int) -> None:
         if len(self.parts) >= _MAX_PARTS:

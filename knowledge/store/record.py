@@ -29,6 +29,7 @@ from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
 from knowledge.store.holders import adopt, held_elsewhere, refuse_foreign
 from knowledge.store.rows import (
+    bounded_uri,
     chunk_values,
     document_values,
     facet_values,
@@ -187,7 +188,7 @@ class KnowledgeStore:
         """Remember that an item was left out, and why."""
         values = {
             "source": run_key(tenant, item.source),
-            "uri": item.uri,
+            "uri": bounded_uri(item.uri),
             "document": item.document,
             "fingerprint": item.fingerprint,
             "reason": reason,
@@ -215,7 +216,8 @@ class KnowledgeStore:
     async def quarantined(self, tenant: str, source: str) -> list[Quarantined]:
         """What the last run left out, and why."""
         mine = t.quarantine.c.source == run_key(tenant, source)
-        query = select(t.quarantine).where(mine).order_by(t.quarantine.c.document)
+        columns = (t.quarantine.c.document, t.quarantine.c.reason)
+        query = select(*columns).where(mine).order_by(t.quarantine.c.document).distinct()
         async with self._database.read() as connection:
             return [Quarantined(document=row.document, reason=row.reason) for row in await connection.execute(query)]
 

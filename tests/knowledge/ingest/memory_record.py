@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from knowledge.contracts import Chunk, SourceItem, StoredDocument
-from knowledge.ingest import IngestReport, KnownDocument, Surroundings
+from knowledge.ingest import IngestReport, KnownDocument, Quarantined, Surroundings
 from knowledge.ingest.contracts import Holder, OnStep
 
 
@@ -65,8 +65,12 @@ class MemoryRecord:
         self.calls.append(f"quarantine {item.document}")
         self.left_out[item.document] = reason
 
+    async def quarantined(self, tenant: str, source: str) -> list[Quarantined]:
+        return [Quarantined(document=document, reason=reason) for document, reason in self.left_out.items()]
+
     async def finish(self, tenant: str, source: str, report: IngestReport) -> None:
         self.reports.append(report)
+        self.left_out = {entry.document: entry.reason for entry in report.quarantined}
 
     def paths(self) -> set[str]:
         return {document.document for document in self.documents.values()}

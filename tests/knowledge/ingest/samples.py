@@ -1,8 +1,11 @@
 """Small real files of every format, made here."""
 
 import io
+import warnings
 import zipfile
+from email import message_from_bytes
 from email.message import EmailMessage
+from email.policy import default
 
 import docx
 import openpyxl
@@ -194,3 +197,21 @@ def _saved(document: object) -> bytes:
     buffer = io.BytesIO()
     document.save(buffer)  # type: ignore[attr-defined]
     return buffer.getvalue()
+
+
+def archive_of(members: list[tuple[str, bytes]]) -> bytes:
+    """An archive that may hold several members of one name."""
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(buffer, "w") as packed:
+        for name, data in members:
+            packed.writestr(name, data)
+    return buffer.getvalue()
+
+
+def mail_with(attachments: list[tuple[str, bytes]]) -> bytes:
+    """A message that may have several attachments of one name."""
+    message = message_from_bytes(mail(), policy=default)
+    assert isinstance(message, EmailMessage)
+    for name, data in attachments:
+        message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    return message.as_bytes()

@@ -277,3 +277,28 @@ async def test_uris_of_a_source_that_look_like_those_of_parts_are_documents_of_t
     assert ((await pipeline.run(source)).moved, len(record.documents)) == (1, 5)
     del source.contents["app://pack#/y.zip"]
     assert ((await pipeline.run(source)).removed, len(record.documents)) == (1, 2)
+
+
+async def test_parts_of_one_name_are_documents_of_their_own(folder, record, ingest):
+    invoices = [("invoice.txt", b"For May."), ("invoice.txt", b"For June."), ("invoice (2).txt", b"For July.")]
+    (folder / "bills.eml").write_bytes(samples.mail_with(invoices))
+    pack = samples.archive_of(
+        [("a.md", b"One."), ("a.md", b"Two."), ("x.zip", samples.archive({"b.md": b"In."})), ("x.zip/b.md", b"Beside.")]
+    )
+    (folder / "pack.zip").write_bytes(pack)
+    await ingest(folder)
+    texts = {path: record.text_of(path) for path in record.paths() if "/" in path and not path.endswith(".zip")}
+    assert texts == {
+        "bills.eml/invoice.txt": "For May.",
+        "bills.eml/invoice (3).txt": "For June.",
+        "bills.eml/invoice (2).txt": "For July.",
+        "pack.zip/a.md": "One.",
+        "pack.zip/a (2).md": "Two.",
+        "pack.zip/x.zip/b (2).md": "In.",
+        "pack.zip/x.zip/b.md": "Beside.",
+    }
+    assert len({document.uri for document in record.documents.values()}) == len(record.documents)
+    before = dict(record.documents)
+    (folder / "pack.zip").touch()
+    await ingest(folder)
+    assert record.documents.keys() == before.keys()

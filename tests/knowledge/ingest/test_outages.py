@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
+import samples
 from memory_record import MemoryRecord
 
 from knowledge.contracts import Chunk, StoredDocument
@@ -138,3 +139,24 @@ async def test_the_store_tells_of_each_batch_that_was_embedded(service: Knowledg
     passages = [f"Rule number {number}." for number in range(600)]
     await service.store.put(*make_document("rules.md", passages), lambda: steps.append(1))
     assert len(steps) == 3
+
+
+async def test_every_refused_part_of_a_file_is_reported_for_as_long_as_it_is_left_out(tmp_path, service, parser):
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    broken = b"%PDF-1.7 broken"
+    mail = samples.mail_with([("bill.pdf", broken), ("bill.pdf", broken), (f"{'long ' * 500}.pdf", broken)])
+    (folder / "m.eml").write_bytes(mail)
+    pipeline = IngestPipeline(service.store, parser)
+
+    async def left_out() -> list[str]:
+        report = await pipeline.run(FolderSource(folder, name="docs"))
+        assert list(report.quarantined) == await service.store.quarantined("default", "docs")
+        return [entry.document[:20] for entry in report.quarantined]
+
+    assert await left_out() == ["m.eml/bill (2).pdf", "m.eml/bill.pdf", "m.eml/long long long"]
+    assert await left_out() == ["m.eml/bill (2).pdf", "m.eml/bill.pdf", "m.eml/long long long"]
+    (folder / "m.eml").rename(folder / "n.eml")
+    assert await left_out() == ["n.eml/bill (2).pdf", "n.eml/bill.pdf", "n.eml/long long long"]
+    (folder / "n.eml").write_bytes(samples.mail())
+    assert await left_out() == []
