@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 import structlog
@@ -270,7 +271,8 @@ class KernelToolBus:
         except SignalboxError as error:
             call.note = error.code
             return call.outcome("error", str(error))
-        return call.outcome("error" if call.raw.is_error else "ok", call.raw.text, call.raw.structured)
+        outcome = call.outcome("error" if call.raw.is_error else "ok", call.raw.text, call.raw.structured)
+        return replace(outcome, answered=True)
 
     def _progress(self, call: Call) -> OnProgress:
         async def forward(progress: float, total: float | None, message: str | None) -> None:

@@ -42,6 +42,8 @@ class ToolOutcome:
     text: str
     structured: Any = None
     approval: ApprovalView | None = None
+    answered: bool = False
+    """The tool itself said so; else the bus did: the call was not made, or no answer came."""
 
 
 @dataclass

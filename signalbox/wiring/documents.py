@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from gateway.documents import DocumentView, IngestProgress, IngestRequest
 from mcp_servers.assistant.models import Passage, Passages
 from signalbox.errors import NotAllowed, NotFound, ToolFault, UpstreamDown, UserFault
@@ -12,9 +14,11 @@ from signalbox.identity import Chain, Principal
 from toolbus.bus import KernelToolBus
 from toolbus.contracts import ToolOutcome
 
+_log = structlog.get_logger(__name__)
 _INGEST_TIMEOUT_S = 24 * 3600.0
 _WINDOW_CHARS = 20_000
-_AROUND = 10
+_AROUND = 4  # the most that fits into one result of the bus in any language, the passage itself included
+_CRASHED = "Error executing tool read"  # all that the MCP SDK tells of what a tool did not foresee
 
 
 class BusDocuments:
@@ -29,7 +33,7 @@ class BusDocuments:
         if chunk_id:
             arguments = {"passage": chunk_id, "around": _AROUND}
         outcome = await self._bus.raw_call(Chain(principal=principal), "knowledge__read", arguments)
-        if outcome.status == "error":
+        if outcome.status == "error" and outcome.answered and outcome.text != _CRASHED:
             raise NotFound(f"There is no document {document_id!r}.")
         found = _structured(outcome)
         if chunk_id and document_id not in (found["document_id"], found["document"]):
@@ -93,5 +97,8 @@ def _structured(outcome: ToolOutcome) -> dict[str, Any]:
             raise NotAllowed(outcome.text)
         case "cancelled":
             raise UpstreamDown("The knowledge server was stopped while it worked.", hint="Try again.")
+        case "error" if not outcome.answered:
+            _log.warning("documents_unavailable", tool=outcome.tool, reason=outcome.text)
+            raise UpstreamDown("The knowledge server does not answer.", hint="Try again in a moment.")
         case _:
             raise ToolFault(outcome.text)
