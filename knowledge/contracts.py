@@ -40,16 +40,16 @@ class SourceItem(_Frozen):
 
 
 class Former(_Frozen):
-    """An earlier name of a source, and below which addresses what it took lies."""
+    """Earlier names of a source, and below which addresses what it took lies."""
 
-    name: str
+    names: frozenset[str]
     roots: tuple[str, ...]
 
 
 class Connector(Protocol):
     """One kind of source.
 
-    It may have more to say: `partial`, what is not listed is there all the same; `former`, an earlier name of its own;
+    It may have more to say: `partial`, what is not listed is there all the same; `former`, earlier names of its own;
     `cut`, set by `items()`: what bound the list, where it is not all that is there, and what to do.
     """
 

@@ -19,21 +19,22 @@ def source_key(tenant: str, name: str) -> str:
 async def known_of(
     record: Record, connector: Connector, tenant: str, tally: Tally, settings: IngestSettings
 ) -> dict[str, KnownDocument]:
-    """What the record holds of a source; what it took under an earlier name of its own is made its own first."""
+    """What the record holds of a source; what it took under earlier names of its own is made its own first."""
     source = source_key(tenant, connector.name)
     known = await record.known(tenant, source)
     former: Former | None = getattr(connector, "former", None)
-    if former is None or former.name in {configured.name for configured in settings.sources}:
+    if former is None:
         return known
-    theirs = await record.known(tenant, source_key(tenant, former.name))
-    adopted = {uri: document for uri, document in theirs.items() if _took(former, uri, document.document)}
-    if adopted:
-        tally.warnings.append(
-            f"{len(adopted)} documents that were kept under the name {former.name!r} belong to this source now."
-        )
+    for name in sorted(former.names - {configured.name for configured in settings.sources}):
+        theirs = await record.known(tenant, source_key(tenant, name))
+        adopted = {uri: document for uri, document in theirs.items() if _took(former, uri, document.document)}
+        if not adopted:
+            continue
+        tally.warnings.append(f"Documents kept under the name {name!r} belong to this source now: {len(adopted)}.")
         if not tally.dry_run:
             await record.adopt([document.document_id for document in adopted.values()], source)
-    return adopted | known
+        known = adopted | known
+    return known
 
 
 def _took(former: Former, uri: str, document: str) -> bool:

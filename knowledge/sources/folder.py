@@ -38,7 +38,8 @@ class FolderSource:
         given = Path(path).expanduser().absolute()
         self._root = given if name else given.resolve()
         self._name = name or str(self._root)
-        self._former = None if name else Former(name=self._root.name, roots=(given.as_uri(), self._root.as_uri()))
+        names = frozenset({given.name, self._root.name})
+        self._former = None if name else Former(names=names, roots=(given.as_uri(), self._root.as_uri()))
         self._access = access
         self._include = tuple(include)
         self._exclude = tuple(exclude)

@@ -71,13 +71,23 @@ async def test_documents_kept_under_the_folders_last_name_become_the_folders_own
     assert await service.store.known("default", "docs") == before
     report = await stored.run(FolderSource(people))
     assert (report.unchanged, report.removed, report.taken) == (1, 1, 0)
-    assert "2 documents" in report.warnings[0]
-    assert "'docs'" in report.warnings[0]
+    assert report.warnings == ("Documents kept under the name 'docs' belong to this source now: 2.",)
     assert await service.store.known("default", "docs") == {}
     assert await _paths(service, str(people)) == {"leave.md"}
     after = await service.store.known("default", str(people))
     assert {entry.document_id for entry in after.values()} < {entry.document_id for entry in before.values()}
     assert (await service.check()).green
+
+
+async def test_documents_kept_under_the_name_of_a_link_move_to_the_real_folder(tmp_path, service, stored):
+    folder = _folder(tmp_path / "docs", leave="Parental leave is 20 weeks.")
+    (tmp_path / "link").symlink_to(folder)
+    await stored.run(FolderSource(tmp_path / "link", name="link"))  # as earlier versions did
+    before = await service.store.known("default", "link")
+    report = await stored.run(FolderSource(tmp_path / "link"))
+    assert (report.moved, report.taken, report.removed) == (1, 0, 0)
+    after = await service.store.known("default", str(folder))
+    assert {entry.document_id for entry in after.values()} == {entry.document_id for entry in before.values()}
 
 
 async def test_an_outer_folder_does_not_take_what_an_inner_one_of_its_name_took(tmp_path, service, stored):

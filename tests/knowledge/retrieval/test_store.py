@@ -5,6 +5,7 @@ import pytest
 
 from knowledge.contracts import AccessRule, Filters, SourceItem
 from knowledge.ingest import IngestReport, Quarantined, Surroundings
+from knowledge.ingest.contracts import HeldElsewhere, Holder
 from knowledge.service import KnowledgeService
 from knowledge.settings import RetrievalSettings
 from signalbox.errors import Bug, NotFound, UserFault
@@ -188,3 +189,26 @@ async def test_a_region_that_a_touch_gives_holds_at_the_next_start(tmp_path: Pat
     await service.close()
     with pytest.raises(UserFault, match="tagged for region 'eu'"):
         await KnowledgeService.open(there, tmp_path, WordEmbedder())
+
+
+async def test_a_document_of_another_source_is_named_refused_and_can_be_handed_over(service: KnowledgeService) -> None:
+    store = service.store
+    await store.put(*PAY)
+    document, chunks, text = PAY
+    foreign = document.model_copy(update={"source": "other", "access": EVERYONE, "fingerprint": "2"})
+    for uris in ({document.uri}, {document.uri, *map(str, range(1000))}):
+        held = await store.held_elsewhere("default", "other", uris)
+        assert held == {document.uri: Holder(source="docs", access=document.access)}
+    assert await store.held_elsewhere("default", "docs", {document.uri}) == {}
+    assert await store.held_elsewhere("acme", "docs", {document.uri}) == {}
+    before = await store.known("default", "docs")
+    with pytest.raises(HeldElsewhere, match=r"source 'docs' already and stays there, for group:finance\."):
+        await store.put(foreign, chunks, text)
+    with pytest.raises(HeldElsewhere, match="another document"):
+        await store.put(document.model_copy(update={"tenant": "acme"}), chunks, text)
+    assert await store.known("default", "docs") == before
+    assert await _texts(service, "chief executive earns", ADA) == []
+    await store.adopt([document.document_id], "other")
+    assert (await store.known("default", "docs"), await store.known("default", "other")) == ({}, before)
+    assert {hit.document.source for hit in (await service.search(CLARA, ["chief executive"])).hits} == {"other"}
+    assert (await service.check()).green
