@@ -218,6 +218,16 @@ class KnowledgeService:
         async with self._turn:
             return await self._builder.rebuild(tenant)
 
+    async def index(self, tenant: str = "default") -> Alias:
+        """Which dense index serves a tenant; `NotFound` where it has none."""
+        await self._started.wait()
+        return await self._builder.known(tenant)
+
+    async def way_back(self, tenant: str = "default") -> Alias:
+        """The same, where `roll_back` would work; raises what it would raise."""
+        await self._started.wait()
+        return await self._builder.way_back(tenant)
+
     async def roll_back(self, tenant: str = "default") -> Alias:
         """Serve from the dense index before the last switch; `Conflict` where there is none."""
         await self._started.wait()

@@ -49,6 +49,13 @@ class Aliases:
         row = (await connection.execute(select(index_alias).where(index_alias.c.tenant == tenant))).first()
         return _alias(row) if row else None
 
+    async def known(self, connection: AsyncConnection, tenant: str) -> Alias:
+        """A tenant's alias; it must have an index."""
+        alias = await self.find(connection, tenant)
+        if alias is None:
+            raise NotFound(f"Tenant {tenant!r} has no index.", hint="It gets one with its first document.")
+        return alias
+
     async def ensure(self, connection: AsyncConnection, tenant: str, embedder: str) -> Alias:
         """A tenant's alias, made for this embedder when there is none."""
         found = await self.find(connection, tenant)
@@ -70,7 +77,7 @@ class Aliases:
 
     async def switch(self, connection: AsyncConnection, tenant: str) -> Alias:
         """Serve from the collection that was built; the old one becomes the way back."""
-        alias = await self._known(connection, tenant)
+        alias = await self.known(connection, tenant)
         if alias.building is None:
             raise Conflict(f"No index is being built for tenant {tenant!r}.")
         await self._set(
@@ -84,11 +91,11 @@ class Aliases:
             building_embedder=None,
             switched_at=time.time(),
         )
-        return await self._known(connection, tenant)
+        return await self.known(connection, tenant)
 
     async def way_back(self, connection: AsyncConnection, tenant: str) -> Alias:
         """A tenant's alias, where it has a previous collection."""
-        alias = await self._known(connection, tenant)
+        alias = await self.known(connection, tenant)
         if alias.previous is None:
             raise Conflict(
                 f"Tenant {tenant!r} has no index before this one to go back to.",
@@ -108,13 +115,7 @@ class Aliases:
             previous_embedder=alias.embedder,
             switched_at=time.time(),
         )
-        return await self._known(connection, tenant)
-
-    async def _known(self, connection: AsyncConnection, tenant: str) -> Alias:
-        alias = await self.find(connection, tenant)
-        if alias is None:
-            raise NotFound(f"Tenant {tenant!r} has no index.", hint="It gets one with its first document.")
-        return alias
+        return await self.known(connection, tenant)
 
     async def _set(self, connection: AsyncConnection, tenant: str, **values: object) -> None:
         await connection.execute(update(index_alias).where(index_alias.c.tenant == tenant).values(**values))

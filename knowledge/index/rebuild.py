@@ -59,16 +59,27 @@ class IndexBuilder:
             await self._dense.drop(alias.previous)
         return switched
 
+    async def known(self, tenant: str) -> Alias:
+        """What serves a tenant."""
+        async with self._database.read() as connection:
+            return await self._aliases.known(connection, tenant)
+
+    async def way_back(self, tenant: str) -> Alias:
+        """The same, where there is a previous index that this service can ask; `Conflict` where not."""
+        async with self._database.read() as connection:
+            alias = await self._aliases.way_back(connection, tenant)
+        if alias.previous_embedder != self._embedder.name:
+            raise Conflict(
+                f"The index before, of tenant {tenant!r}, was made by the embedder {alias.previous_embedder!r}; "
+                f"this service has {self._embedder.name!r}.",
+                hint="Set knowledge.retrieval.embedding back and restart: that index then serves again.",
+            )
+        return alias
+
     async def roll_back(self, tenant: str) -> Alias:
         """Serve from the previous index again, once what it missed meanwhile is added."""
+        alias = await self.way_back(tenant)
         async with self._database.write() as connection:
-            alias = await self._aliases.way_back(connection, tenant)
-            if alias.previous_embedder != self._embedder.name:
-                raise Conflict(
-                    f"The index before, of tenant {tenant!r}, was made by the embedder {alias.previous_embedder!r}; "
-                    f"this service has {self._embedder.name!r}.",
-                    hint="Set knowledge.retrieval.embedding back and restart: that index then serves again.",
-                )
             await self._mark_languages(connection, tenant)
         assert alias.previous is not None
         await self._integrity.mend(tenant, alias.previous)

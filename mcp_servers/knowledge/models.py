@@ -141,6 +141,15 @@ class Health(_Model):
     words_rebuilt: bool
 
 
+class ServingIndex(_Model):
+    """Which index of vectors serves now, and which one is kept as the way back."""
+
+    serving: str
+    embedder: str
+    before: str | None
+    summary: str
+
+
 def evidence_of_hits(hits: Iterable[Hit]) -> list[Evidence]:
     """Search hits as evidence."""
     return [

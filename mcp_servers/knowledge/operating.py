@@ -8,6 +8,7 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from knowledge.contracts import AccessRule
+from knowledge.index.alias import Alias
 from knowledge.ingest import IngestReport
 from knowledge.service import KnowledgeService
 from mcp_servers.faults import told_to_tools
@@ -21,10 +22,11 @@ from signalbox.identity import Principal
 SCOPE = "admin"
 CHANGES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
 MENDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+SWITCHES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 
 
 class OperatingTools:
-    """Ingest, remove, check."""
+    """Ingest, remove, check, build anew, go back."""
 
     def __init__(self, service: KnowledgeService, caller: Caller, desk: IngestDesk) -> None:
         self._service = service
@@ -36,6 +38,8 @@ class OperatingTools:
         server.add_tool(self.ingest_folder, annotations=CHANGES, structured_output=True)
         server.add_tool(self.remove_source, annotations=CHANGES, structured_output=True)
         server.add_tool(self.check_index, annotations=MENDS, structured_output=True)
+        server.add_tool(self.rebuild_index, annotations=SWITCHES, structured_output=True)
+        server.add_tool(self.roll_back_index, annotations=SWITCHES, structured_output=True)
 
     async def ingest_folder(
         self,
@@ -91,11 +95,35 @@ class OperatingTools:
             words_rebuilt=report.words_rebuilt,
         )
 
+    async def rebuild_index(self, context: Context) -> m.ServingIndex:
+        """Build the index of vectors anew beside the one that serves, then serve from it; the old one is kept."""
+        with told_to_tools():
+            tenant = self._operator(context).tenant
+            if self._caller.call(context).dry_run:
+                alias = await self._service.index(tenant)
+                return _serving(alias, f"Would build an index beside {alias.current} and switch to it.")
+            alias = await self._service.rebuild(tenant)
+        return _serving(alias, f"Serves from {alias.current}. roll_back_index returns to {alias.previous}.")
+
+    async def roll_back_index(self, context: Context) -> m.ServingIndex:
+        """Serve from the index of vectors before the last switch, brought up to date. Done twice, it is as it was."""
+        with told_to_tools():
+            tenant = self._operator(context).tenant
+            if self._caller.call(context).dry_run:
+                alias = await self._service.way_back(tenant)
+                return _serving(alias, f"Would serve from {alias.previous} again.")
+            alias = await self._service.roll_back(tenant)
+        return _serving(alias, f"Serves from {alias.current} again. roll_back_index returns to {alias.previous}.")
+
     def _operator(self, context: Context) -> Principal:
         principal = self._caller.chain(context).principal
         if SCOPE not in principal.scopes:
             raise NotAllowed(f"{principal.user!r} may not do this.", hint=f"It needs the scope {SCOPE!r}.")
         return principal
+
+
+def _serving(alias: Alias, summary: str) -> m.ServingIndex:
+    return m.ServingIndex(serving=alias.current, embedder=alias.embedder, before=alias.previous, summary=summary)
 
 
 def _subject(name: str) -> str:

@@ -74,6 +74,8 @@ async def test_the_tools_say_what_they_are(client: Client) -> None:
         "ingest_folder": (False, True),
         "remove_source": (False, True),
         "check_index": (False, False),
+        "rebuild_index": (False, False),
+        "roll_back_index": (False, False),
     }
     assert all(tool.output_schema for tool in tools.values())
     assert tools["search"].input_schema["required"] == ["query"]
@@ -156,7 +158,30 @@ async def test_without_a_token_of_ours_nothing_is_told(filled: Client) -> None:
 async def test_only_operators_change_anything(filled: Client, tmp_path: Path) -> None:
     assert "admin" in await _fault(filled, "ingest_folder", ADA, path=str(tmp_path), access=["everyone"])
     assert "admin" in await _fault(filled, "remove_source", ADA, name="docs")
-    assert "admin" in await _fault(filled, "check_index", ADA)
+    for tool in ("check_index", "rebuild_index", "roll_back_index"):
+        assert "admin" in await _fault(filled, tool, ADA)
+
+
+async def test_an_index_is_built_anew_and_the_one_before_serves_again(filled: Client) -> None:
+    assert "no index before this one" in await _fault(filled, "roll_back_index", OPERATOR)
+    trial = await filled.call_tool("rebuild_index", {}, meta=meta(OPERATOR, dry_run=True))
+    assert trial.structured_content is not None
+    first = trial.structured_content["serving"]
+    assert trial.structured_content["summary"].startswith("Would build")
+    built = await _call(filled, "rebuild_index", OPERATOR)
+    assert (built["before"], built["serving"] == first) == (first, False)
+    trial = await filled.call_tool("roll_back_index", {}, meta=meta(OPERATOR, dry_run=True))
+    assert trial.structured_content is not None
+    assert (trial.structured_content["serving"], trial.structured_content["before"]) == (built["serving"], first)
+    back = await _call(filled, "roll_back_index", OPERATOR)
+    assert (back["serving"], back["before"]) == (first, built["serving"])
+    assert len((await _call(filled, "search", CLARA, query="leave"))["evidence"]) > 0
+    assert (await _call(filled, "check_index", OPERATOR))["green"]
+
+
+async def test_an_operator_of_a_tenant_without_documents_has_no_index_to_go_back_to(filled: Client) -> None:
+    stranger = Principal(user="ops", scopes=frozenset({"admin"}), tenant="other")
+    assert "no index" in await _fault(filled, "roll_back_index", stranger)
 
 
 async def test_bad_folders_and_subjects_are_explained(client: Client, tmp_path: Path) -> None:
