@@ -5,11 +5,14 @@ import base64
 import hashlib
 import mimetypes
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import httpx2
 
 from knowledge.contracts import SourceItem
 from knowledge.sources.records import moment_of
@@ -116,11 +119,26 @@ class McpResources:
         return not any(fnmatchcase(uri, pattern) for pattern in settings.exclude)
 
     def _configured(self) -> Any:
-        if self._settings.url:
-            return self._settings.url
+        settings = self._settings
+        if settings.url:
+            return _over_http(settings)
         from mcp import StdioServerParameters
 
-        return StdioServerParameters(command=self._settings.command[0], args=list(self._settings.command[1:]))
+        env = {name: value.get_secret_value() for name, value in settings.env.items()}
+        return StdioServerParameters(command=settings.command[0], args=list(settings.command[1:]), env=env)
+
+
+@asynccontextmanager
+async def _over_http(settings: McpSettings) -> AsyncIterator[Any]:
+    from mcp.client.streamable_http import streamable_http_client
+
+    headers = {name: value.get_secret_value() for name, value in settings.headers.items()}
+    async with (
+        # A redirect would carry the headers to a stranger.
+        httpx2.AsyncClient(headers=headers, timeout=settings.timeout_s, follow_redirects=not headers) as client,
+        streamable_http_client(settings.url, http_client=client) as streams,
+    ):
+        yield streams
 
 
 def _path_of(uri: str, media_type: str) -> str:

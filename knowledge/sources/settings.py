@@ -1,8 +1,8 @@
 """What each kind of source can be told. Sources that hold people's own data have no default for who may see them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from knowledge.contracts import AccessRule
 
@@ -91,10 +91,18 @@ class McpSettings(SourceSettings):
 
     kind: Literal["mcp"] = "mcp"
     url: str = ""
+    headers: dict[str, SecretStr] = Field(default_factory=dict, description="Sent to `url` and nowhere else: its key.")
     command: tuple[str, ...] = ()
+    env: dict[str, SecretStr] = Field(default_factory=dict, description="Of the command; it sees nothing else of ours.")
     include: tuple[str, ...] = Field(default=(), description="Globs over the resource's uri.")
     exclude: tuple[str, ...] = ()
     timeout_s: float = Field(default=60.0, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.headers and not self.url) or (self.env and not self.command):
+            raise ValueError("headers go with a url, env goes with a command")
+        return self
 
 
 class RestSettings(SourceSettings):

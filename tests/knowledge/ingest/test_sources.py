@@ -1,7 +1,9 @@
 """Connectors against real peers on this machine: mailboxes, databases, MCP sessions; and what runs them on time."""
 
 import asyncio
+import socket
 import sqlite3
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +11,9 @@ from typing import Any
 
 import pytest
 import samples
-from pydantic import SecretStr
+import uvicorn
+from keyed_mcp import KEY, keyed_app
+from pydantic import SecretStr, ValidationError
 
 from knowledge.contracts import AccessRule
 from knowledge.ingest.schedule import IngestSchedule
@@ -142,6 +146,45 @@ async def test_an_mcp_server_that_does_not_answer_is_named(pipeline):
     settings = McpSettings(name="wiki", url="http://127.0.0.1:9/mcp", access=STAFF, timeout_s=2)
     with pytest.raises(UpstreamDown, match="'wiki' does not answer"):
         await pipeline.run(McpResources(settings))
+
+
+@asynccontextmanager
+async def _served(app: Any) -> AsyncIterator[str]:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
+        running = asyncio.create_task(server.serve([listening]))
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/mcp"
+        server.should_exit = True
+        await running
+
+
+async def test_an_mcp_server_that_wants_a_key_gets_it_by_header(record, pipeline):
+    async with _served(keyed_app()) as url:
+        settings = McpSettings(name="wiki", url=url, access=STAFF, timeout_s=5)
+        with pytest.raises((UpstreamDown, ToolFault), match="'wiki'"):
+            await pipeline.run(McpResources(settings))
+        keyed = settings.model_copy(update={"headers": {"x-wiki-key": SecretStr(KEY)}})
+        await pipeline.run(McpResources(keyed))
+    assert record.paths() == {"pages/leave.md"}
+    assert KEY not in repr(keyed)
+
+
+@pytest.mark.timeout(30)
+async def test_an_mcp_server_that_is_started_gets_its_key_by_variable(record, pipeline):
+    program = (sys.executable, str(Path(__file__).with_name("keyed_mcp.py")))
+    settings = McpSettings(name="wiki", command=program, access=STAFF, timeout_s=5)
+    with pytest.raises((UpstreamDown, ToolFault), match="'wiki'"):
+        await pipeline.run(McpResources(settings))
+    keyed = settings.model_copy(update={"env": {"WIKI_KEY": SecretStr(KEY)}})
+    await pipeline.run(McpResources(keyed))
+    assert record.paths() == {"pages/leave.md"}
+
+
+def test_a_key_that_would_go_nowhere_is_refused():
+    for wrong in ({"headers": {"x": "y"}, "command": ("wiki",)}, {"env": {"x": "y"}, "url": "http://wiki.test/mcp"}):
+        with pytest.raises(ValidationError, match="headers go with a url, env goes with a command"):
+            McpSettings.model_validate({"name": "wiki", "access": STAFF, **wrong})
 
 
 class ImapServer:
