@@ -104,7 +104,7 @@ quarantine = Table(
     Column("source", Text, primary_key=True),
     Column("uri", String(2000), primary_key=True),
     Column("document", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),  # the verdict; empty where the next run is to try again
     Column("reason", Text, nullable=False),
     Column("at", Float, nullable=False),
 )

@@ -16,7 +16,11 @@ class ParseSettings(_Settings):
     """What one untrusted file may cost while it is parsed, and what is refused."""
 
     workers: int = Field(default=2, ge=1, le=64, description="Parser processes.")
-    timeout_s: float = Field(default=60.0, gt=0, description="Wall time of one file; then its worker is killed.")
+    timeout_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="Wall time of one file; then its worker is killed. Above cpu_s: a busy machine is no file's fault.",
+    )
     cpu_s: int = Field(default=60, ge=1, description="CPU time of one file.")
     memory_bytes: int = Field(default=1_500_000_000, ge=200_000_000, description="Address space of a worker.")
     max_bytes: int = Field(default=100_000_000, gt=0, description="Largest file that is read at all.")

@@ -73,6 +73,13 @@ class Quarantined(_Frozen):
     reason: str
 
 
+class Refusal(_Frozen):
+    """Why a file was refused, and the verdict: a digest of its content and of what it was judged by."""
+
+    verdict: str
+    reason: str
+
+
 class NearDuplicate(_Frozen):
     """Two documents that say nearly the same; both are kept."""
 
@@ -146,8 +153,12 @@ class Record(Protocol):
         """Forget a document and its passages."""
         ...
 
-    async def quarantine(self, tenant: str, item: SourceItem, reason: str) -> None:
-        """Remember that an item was left out."""
+    async def quarantine(self, tenant: str, item: SourceItem, reason: str, verdict: str = "") -> None:
+        """Remember that an item was left out, and the verdict where the same content would be left out again."""
+        ...
+
+    async def refusals(self, tenant: str, source: str) -> dict[str, Refusal]:
+        """What runs so far refused for good, by uri."""
         ...
 
     async def quarantined(self, tenant: str, source: str) -> list[Quarantined]:

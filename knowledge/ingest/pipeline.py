@@ -29,8 +29,9 @@ from knowledge.ingest.contracts import (
 )
 from knowledge.ingest.ownership import DEFAULT_TENANT, known_of, source_key
 from knowledge.ingest.patience import Patience
+from knowledge.ingest.refusals import RememberingParser
 from knowledge.ingest.tally import Tally
-from knowledge.parse.pool import Parsed, ParsedPart, ParserPool
+from knowledge.parse.pool import Parsed, ParsedPart, ParserPool, Refused
 from knowledge.parse.sniff import extension_of
 from knowledge.settings import IngestSettings
 from knowledge.sources.access import narrow
@@ -72,10 +73,11 @@ class IngestPipeline:
         tally = Tally(connector.name, len(items), dry_run, on_progress)
         known = await known_of(self._record, connector, tenant, tally, self._settings)
         new = {item.uri for item in items} - known.keys()
+        refusals = await self._record.refusals(tenant, source)
         run = _Run(
             connector=connector,
             record=None if dry_run else self._record,
-            parser=self._parser,
+            parser=RememberingParser(self._parser, self._settings.parse, refusals),
             settings=self._settings,
             count_tokens=self._count_tokens,
             tenant=tenant,
@@ -118,7 +120,7 @@ class _Run:
 
     connector: Connector
     record: Record | None
-    parser: ParserPool
+    parser: RememberingParser
     settings: IngestSettings
     count_tokens: CountTokens
     tenant: str
@@ -204,8 +206,8 @@ class _Run:
             self.inventory.adopt_moved(item.uri, sha, stamp.pipeline)
         before = self.inventory.get(item.uri)
         if before is not None and _is_read_alike(item, sha, stamp, before):
-            return await self._same(item, stamp, data)
-        return await self.parser.parse(item.document, data)
+            return await self._same(item, stamp, data, sha)
+        return await self.parser.parse(item, data, sha)
 
     async def _read(self, item: SourceItem) -> bytes:
         limit = self.settings.parse.max_bytes
@@ -219,12 +221,12 @@ class _Run:
                 f"Reading it took longer than {self.settings.read_timeout_s:g} s.", retryable=True
             ) from error
 
-    async def _same(self, item: SourceItem, stamp: Stamp, data: bytes) -> _Same:
+    async def _same(self, item: SourceItem, stamp: Stamp, data: bytes, sha: str) -> _Same:
         """Same content under another name, time or labels; only new labels make us parse it again, for its access."""
         tree = self.inventory.tree(item.uri)
         access = {uri: document.access for uri, document in tree.items()}
         if Stamp.read(tree[item.uri].fingerprint).labels != stamp.labels:
-            parsed = await self.parser.parse(item.document, data)
+            parsed = await self.parser.parse(item, data, sha)
             access |= {part_uri(item.uri, part.path): rule for part, rule in _effective(item, parsed)}
         return _Same(access)
 
@@ -312,7 +314,7 @@ class _Run:
             self.tally.unchanged += 1
             await self._refuse_again(item, known)
             return
-        await self._quarantine(item, fault.message)
+        await self._quarantine(item, fault.message, fault.verdict if isinstance(fault, Refused) else "")
         await self._remove(list(self.inventory.tree(item.uri).values()))
 
     async def _refuse_again(self, item: SourceItem, before: KnownDocument) -> None:
@@ -324,10 +326,10 @@ class _Run:
         inside = {"document": f"{item.document}/{path}", "uri": part_uri(item.uri, path)}
         await self._quarantine(item.model_copy(update=inside), reason)
 
-    async def _quarantine(self, item: SourceItem, reason: str) -> None:
+    async def _quarantine(self, item: SourceItem, reason: str, verdict: str = "") -> None:
         self.tally.quarantined.append(Quarantined(document=item.document, reason=reason))
         if self.record is not None:
-            await self._written(self.record.quarantine(self.tenant, item, reason), item.document)
+            await self._written(self.record.quarantine(self.tenant, item, reason, verdict), item.document)
 
     async def _forget_gone(self, *, empty: bool) -> None:
         gone = self.inventory.gone()

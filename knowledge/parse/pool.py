@@ -55,6 +55,17 @@ class Parsed:
     parts: tuple[ParsedPart, ...]
 
 
+class Refused(ToolFault):
+    """The file itself is the reason: the same bytes under the same limits would be refused again.
+
+    `verdict` is for whoever remembers refusals: what exactly was refused, and under which limits.
+    """
+
+    def __init__(self, message: str, *, verdict: str = "") -> None:
+        super().__init__(message)
+        self.verdict = verdict
+
+
 class ParserPool:
     """Parses files in `settings.workers` processes; `async with` ends them."""
 
@@ -84,13 +95,17 @@ class ParserPool:
         await asyncio.gather(*(worker.kill() for worker in workers))
 
     async def parse(self, name: str, data: bytes) -> Parsed:
-        """What the file says; raises `ToolFault` with the reason where it cannot be taken."""
+        """What the file says; raises `Refused` with the reason where it cannot be taken.
+
+        Raises a retryable `ToolFault` where the file may not be at fault: its process was killed from outside, or
+        got too little of the machine to be done in time.
+        """
         if len(data) > self._settings.max_bytes:
-            raise ToolFault(f"It is larger than {self._settings.max_bytes // 1_000_000} MB.")
+            raise Refused(f"It is larger than {self._settings.max_bytes // 1_000_000} MB.")
         async with self._worker() as worker:
             reply = await worker.ask(PurePosixPath(name).name, data)
         if "reason" in reply:
-            raise ToolFault(reply["reason"])
+            raise ToolFault(reply["reason"], retryable=True) if reply.get("by_chance") else Refused(reply["reason"])
         return Parsed(tuple(_part(part) for part in reply["parts"]))
 
     @contextlib.asynccontextmanager
@@ -165,10 +180,11 @@ class _Worker:
                 return await self._exchange(name, data)
         except TimeoutError:
             self._left = 0
-            return {"reason": f"Reading it took longer than {self._settings.timeout_s:g} s."}
+            # A file that never ends is stopped by `cpu_s`, unless the machine is busy.
+            return {"reason": f"Reading it took longer than {self._settings.timeout_s:g} s.", "by_chance": True}
         except (asyncio.IncompleteReadError, ConnectionError):
             self._left = 0
-            return {"reason": await self._obituary()}
+            return await self._obituary()
         except asyncio.CancelledError:
             self._left = 0  # a reply is on its way that nobody will fetch
             raise
@@ -195,15 +211,16 @@ class _Worker:
         assert self._process.stdin is not None
         self._process.stdin.write(data)
 
-    async def _obituary(self) -> str:
+    async def _obituary(self) -> dict[str, Any]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(5):
                 await self._process.wait()
         code = self._process.returncode
         _log.warning("parser_died", code=code)
         if code == -signal.SIGXCPU:
-            return f"Reading it took more than {self._settings.cpu_s} s of CPU time."
-        return f"The parser broke on it ({_name_of(code)}); the file is damaged or hostile."
+            return {"reason": f"Reading it took more than {self._settings.cpu_s} s of CPU time."}
+        reason = f"The parser broke on it ({_name_of(code)}); the file is damaged or hostile."
+        return {"reason": reason, "by_chance": code == -signal.SIGKILL}  # nothing in the file does that
 
     async def kill(self) -> None:
         """End the process now and wait for it."""

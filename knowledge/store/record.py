@@ -23,7 +23,7 @@ from knowledge.embed import covers
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
 from knowledge.index.lexical import LexicalIndex
-from knowledge.ingest.contracts import Holder, IngestReport, KnownDocument, OnStep, Quarantined, Surroundings
+from knowledge.ingest.contracts import Holder, IngestReport, KnownDocument, OnStep, Quarantined, Refusal, Surroundings
 from knowledge.sources.access import narrow
 from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
@@ -184,13 +184,13 @@ class KnowledgeStore:
             for collection in alias.collections:
                 await self._dense.delete(collection, ids)
 
-    async def quarantine(self, tenant: str, item: SourceItem, reason: str) -> None:
+    async def quarantine(self, tenant: str, item: SourceItem, reason: str, verdict: str = "") -> None:
         """Remember that an item was left out, and why."""
         values = {
             "source": run_key(tenant, item.source),
             "uri": bounded_uri(item.uri),
             "document": item.document,
-            "fingerprint": item.fingerprint,
+            "fingerprint": verdict,
             "reason": reason,
             "at": time.time(),
         }
@@ -199,6 +199,13 @@ class KnowledgeStore:
         statement = statement.on_conflict_do_update(index_elements=["source", "uri"], set_=values)
         async with self._database.write() as connection:
             await connection.execute(statement)
+
+    async def refusals(self, tenant: str, source: str) -> dict[str, Refusal]:
+        """What was refused for good, by uri."""
+        mine = t.quarantine.c.source == run_key(tenant, source), t.quarantine.c.fingerprint != ""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(t.quarantine).where(*mine))).all()
+        return {row.uri: Refusal(verdict=row.fingerprint, reason=row.reason) for row in rows}
 
     async def finish(self, tenant: str, source: str, report: IngestReport) -> None:
         """A run over a source is over: keep its report, and the quarantine of this run only."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 
 from knowledge.contracts import Chunk, SourceItem, StoredDocument
 from knowledge.ingest import IngestReport, KnownDocument, Quarantined, Surroundings
-from knowledge.ingest.contracts import Holder, OnStep
+from knowledge.ingest.contracts import Holder, OnStep, Refusal
 
 
 class MemoryRecord:
@@ -15,6 +15,7 @@ class MemoryRecord:
         self.chunks: dict[str, tuple[Chunk, ...]] = {}
         self.texts: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
+        self.verdicts: dict[str, Refusal] = {}
         self.reports: list[IngestReport] = []
         self.calls: list[str] = []
 
@@ -61,7 +62,11 @@ class MemoryRecord:
         self.calls.append(f"remove {document.document}")
         del self.chunks[document_id], self.texts[document_id]
 
-    async def quarantine(self, tenant: str, item: SourceItem, reason: str) -> None:
+    async def refusals(self, tenant: str, source: str) -> dict[str, Refusal]:
+        return dict(self.verdicts)
+
+    async def quarantine(self, tenant: str, item: SourceItem, reason: str, verdict: str = "") -> None:
+        self.verdicts[item.uri] = Refusal(verdict=verdict, reason=reason)
         self.calls.append(f"quarantine {item.document}")
         self.left_out[item.document] = reason
 

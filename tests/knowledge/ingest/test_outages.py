@@ -15,9 +15,9 @@ from knowledge.contracts import Chunk, StoredDocument
 from knowledge.embed import OpenAIEmbedder
 from knowledge.ingest import IngestPipeline, IngestReport
 from knowledge.ingest.contracts import OnStep
-from knowledge.parse.pool import ParserPool
+from knowledge.parse.pool import Parsed, ParserPool
 from knowledge.service import KnowledgeService
-from knowledge.settings import IngestSettings, RetrievalSettings
+from knowledge.settings import IngestSettings, ParseSettings, RetrievalSettings
 from knowledge.sources import FolderSource
 from signalbox.errors import ToolFault
 from signalbox.identity import Principal
@@ -45,6 +45,19 @@ class Server:
 
     def _reply(self, request: httpx2.Request) -> httpx2.Response:
         return self.answer(json.loads(request.content)["input"])
+
+
+class CountingPool(ParserPool):
+    """Passes files on, and remembers which."""
+
+    def __init__(self, pool: ParserPool) -> None:
+        super().__init__()
+        self._pool = pool
+        self.asked: list[str] = []
+
+    async def parse(self, name: str, data: bytes) -> Parsed:
+        self.asked.append(name)
+        return await self._pool.parse(name, data)
 
 
 @pytest.fixture
@@ -160,3 +173,50 @@ async def test_every_refused_part_of_a_file_is_reported_for_as_long_as_it_is_lef
     assert await left_out() == ["n.eml/bill (2).pdf", "n.eml/bill.pdf", "n.eml/long long long"]
     (folder / "n.eml").write_bytes(samples.mail())
     assert await left_out() == []
+
+
+async def test_a_refused_file_is_not_parsed_again_until_it_or_a_limit_changes(
+    service: KnowledgeService, folder: Path, parser: ParserPool
+) -> None:
+    broken = folder / "broken.pdf"
+    broken.write_bytes(b"%PDF-1.7 broken")
+    pool = CountingPool(parser)
+
+    async def ingest(**limits: int) -> list[tuple[str, str]]:
+        pool.asked.clear()
+        settings = IngestSettings.model_validate({"parse": limits})
+        report = await IngestPipeline(service.store, pool, settings).run(FolderSource(folder, name="docs"))
+        assert report.quarantined == tuple(await service.store.quarantined("default", "docs"))
+        return [(entry.document, entry.reason) for entry in report.quarantined]
+
+    first = await ingest()
+    assert [document for document, _ in first] == ["broken.pdf"]
+    assert await ingest() == first
+    assert pool.asked == []
+    broken.touch()
+    assert await ingest() == first
+    assert pool.asked == []
+    assert await ingest(cpu_s=90) == first
+    assert pool.asked == ["broken.pdf"]
+    broken.write_bytes(b"%PDF-1.7 broken otherwise")
+    await ingest(cpu_s=90)
+    assert pool.asked == ["broken.pdf"]
+    broken.unlink()
+    assert await ingest(cpu_s=90) == []
+
+
+async def test_a_file_that_a_busy_machine_did_not_read_in_time_keeps_its_version_and_is_tried_again(
+    service: KnowledgeService, folder: Path, parser: ParserPool
+) -> None:
+    async def ingest(pool: ParserPool) -> IngestReport:
+        return await IngestPipeline(service.store, pool).run(FolderSource(folder, name="docs"))
+
+    await ingest(parser)
+    (folder / "hours.md").write_text("# hours\n\n" + "The second version of hours.\n\n" * 100_000)
+    async with ParserPool(ParseSettings(workers=1, timeout_s=0.1)) as hurried:
+        report = await ingest(hurried)
+    assert (report.quarantined, len(report.warnings)) == ((), 1)
+    assert "The first version of hours." in "".join(await texts_of(service))
+    (folder / "hours.md").write_text("# hours\n\nThe third version of hours.\n")
+    assert (await ingest(parser)).changed == 1
+    assert "The third version of hours." in "".join(await texts_of(service))
