@@ -135,6 +135,7 @@ class _Run:
         for uri, document in known.items():
             self.finder.add(document.document_id, uri, document.sketch, document.access)
         if self._bound:
+            _log.warning("ingest_list_cut", source=self.connector.name, reason=self._bound)
             self.tally.warnings.append(f"{self._bound} What lies beyond was not read, and nothing was removed.")
         self.tally.tell("")
         waiting = iter(items)
