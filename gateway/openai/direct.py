@@ -81,8 +81,13 @@ class DirectChat:
             ended("failed" if isinstance(error, Exception) else "cancelled", call.reply.meter.usage)
             raise
         writer = DirectWriter(ask, include_usage=include_usage)
+
+        def gone() -> None:  # perhaps before the first chunk: then nothing of `_chunks` has run, nor will
+            stop(GONE)
+            ended("cancelled", call.reply.meter.usage)
+
         chunks = self._chunks(writer, relay, first, call, ended)
-        return ByteStream(chunks, on_gone=lambda: stop(GONE), headers={"x-run-id": ask.run_id})
+        return ByteStream(chunks, on_gone=gone, headers={"x-run-id": ask.run_id})
 
     async def _chunks(
         self, writer: "DirectWriter", relay: Relay[Piece], first: list[Piece] | None, call: DirectCall, ended: Any

@@ -166,3 +166,19 @@ async def test_a_lower_limit_of_the_caller_stays_and_a_prompt_that_costs_too_muc
 async def test_without_a_limit_of_money_nothing_is_added(client, peer):
     assert (await ask(client)).status_code == 200
     assert not {name for name in peer.requests[-1].body if name.startswith("max_")}
+
+
+async def test_a_stream_whose_client_is_gone_before_its_first_byte_gives_its_place_back(house: House):
+    body = json.dumps({"model": "direct", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}).encode()
+    headers = [(name.encode(), value.encode()) for name, value in house.headers("ada").items()]
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"", "headers": headers}
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(_message: object) -> None:
+        raise ConnectionResetError("its client is gone")
+
+    with pytest.raises(ConnectionError):
+        await house.app({**scope, "root_path": ""}, receive, send)
+    assert house.turns.calls.admission.running == 0
