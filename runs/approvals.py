@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol
 import sqlalchemy as sa
 import structlog
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runs.events import ApprovalView
@@ -294,8 +294,8 @@ class Approvals:
             return
         try:
             await self._announce(approval)
-        except SignalboxError as error:  # the conversation is gone; the outcome stays here
-            _log.warning("approval.not_announced", approval=approval.id, error=error.code)
+        except (SignalboxError, SQLAlchemyError) as error:  # gone, or not to be reached: the outcome stays here
+            _log.warning("approval.not_announced", approval=approval.id, error=type(error).__name__)
 
     async def _move(self, approval_id: str, states: Sequence[str], change: Mapping[str, Any]) -> bool:
         query = sa.update(table).where(table.c.id == approval_id, table.c.state.in_(states)).values(**change)

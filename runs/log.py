@@ -222,6 +222,8 @@ class RunLog:
                 return
             try:
                 await _save(self._engine, [row for run in batch if (row := _row(run)) is not None])
+                if gone := [run.run_id for run in batch if run.forgotten]:  # deleted while it was being written
+                    await _remove(self._engine, gone)
             except SQLAlchemyError as error:  # kept for the next time, within bounds
                 _log.warning("runs.not_saved", runs=len(batch), error=type(error).__name__)
                 for run in batch[:-_MAX_UNSAVED]:
@@ -362,6 +364,11 @@ async def _save(engine: AsyncEngine, rows: list[dict[str, Any]]) -> None:
         there = set((await connection.execute(known)).scalars())
         if fresh := [row for row in rows if row["run_id"] not in there]:
             await connection.execute(sa.insert(run_record), fresh)
+
+
+async def _remove(engine: AsyncEngine, run_ids: list[str]) -> None:
+    async with writing(engine) as connection:
+        await connection.execute(sa.delete(run_record).where(run_record.c.run_id.in_(run_ids)))
 
 
 def _row(run: _Run) -> dict[str, Any] | None:

@@ -223,6 +223,18 @@ async def test_who_leaves_while_the_decision_is_written_leaves_nothing_half_done
     assert world.calls == ([view.id] if approve else [])
 
 
+async def test_an_action_that_cannot_be_told_in_its_conversation_is_done_nevertheless(
+    engine: AsyncEngine, world: World
+):
+    async def announce(_approval: Approval) -> None:
+        raise sa.exc.OperationalError("INSERT", {}, Exception("database is locked"))
+
+    desk = Approvals(engine, SETTINGS, execute=world.execute, announce=announce)
+    for approve, state in ((True, "done"), (False, "denied")):
+        view = await desk.propose(context(), TOOL, {"approve": approve}, "p")
+        assert (await desk.decide(ADA, view.id, approve=approve)).state == state
+
+
 async def test_pending_approvals_survive_a_restart(desk: Approvals, engine: AsyncEngine, world: World):
     view = await desk.propose(context(), TOOL, {}, "p")
     restarted = Approvals(engine, SETTINGS, execute=world.execute)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from runs.events import (
@@ -211,6 +212,20 @@ async def test_a_run_that_is_written_already_keeps_no_other_out(log: RunLog, eng
         await one.flush()
     later = RunLog(engine)
     assert [len(await later.events(ADA, run_id)) for run_id in ("run_1", "run_2")] == [4, 4]
+
+
+async def test_a_run_whose_conversation_is_deleted_while_it_is_written_leaves_no_row(log: RunLog, engine: AsyncEngine):
+    def delete(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
+        if statement.startswith("INSERT INTO run_record"):
+            log.forget_conversation(ADA, "conv_1")  # whose rows are deleted before this one is there to be seen
+
+    event.listen(engine.sync_engine, "before_cursor_execute", delete)
+    log.start(ADA, "run_1", script())
+    await read(log)
+    await settled()
+    await log.flush()
+    with pytest.raises(NotFound):
+        await RunLog(engine).events(ADA, "run_1")
 
 
 async def test_closing_does_not_wait_for_a_database_that_is_cut_off(postgres_server: Postgres):
