@@ -2,7 +2,8 @@
 
 A message goes accepted → sending → sent. Whoever finds one `accepted` may send it. One left in `sending` by a killed
 process may or may not have reached the mail server: a file is written again under the same name, which changes
-nothing; mail is not sent again, and once its deadline is well over its receipt says `unknown`.
+nothing; mail is not sent again, and once its deadline is well over its receipt says `unknown`. That of a call which is
+cancelled while it sends says so at once.
 """
 
 import contextlib
@@ -29,6 +30,7 @@ from mcp_servers.desk.tables import effects, messages
 from mcp_servers.desk.tickets import required, shorten
 from signalbox.errors import NotFound, UserFault
 
+_SETTLE_S = 5.0
 _ADDRESS = re.compile(r"^[^@\s,;<>\"]{1,64}@[A-Za-z0-9.-]{1,190}$")
 
 
@@ -38,10 +40,6 @@ class Messages:
     def __init__(self, engine: AsyncEngine, settings: DeskSettings) -> None:
         self._engine = engine
         self._settings = settings
-
-    @property
-    def _deadline_s(self) -> float:
-        return self._settings.smtp.timeout_s * 2 if self._settings.smtp is not None else 10.0
 
     async def send(self, asker: Asker, *, to: str, subject: str, body: str) -> Receipt:
         """Accept a message and try to send it once; the receipt says `sent`, `failed` or `unknown`."""
@@ -105,7 +103,8 @@ class Messages:
         if took.rowcount == 0:
             if row.state != "sending":
                 return
-            stale = datetime.now(UTC) - datetime.fromisoformat(row.claimed_at) > timedelta(seconds=2 * self._deadline_s)
+            patience = timedelta(seconds=2 * self._settings.sending_s)
+            stale = datetime.now(UTC) - datetime.fromisoformat(row.claimed_at) > patience
             if self._settings.smtp is not None:
                 if stale:
                     await self._settle(message_id, "unknown", "A restart interrupted the sending")
@@ -122,16 +121,24 @@ class Messages:
         else:
             await self._settle(message_id, "failed", "No outbox and no SMTP server are set")
             return
+        await self._ship(message_id, ship)
+
+    async def _ship(self, message_id: str, ship: Callable[[], None]) -> None:
+        state: Outcome = "unknown"
+        said = "The call was broken off while it was being sent"
         try:
-            with anyio.fail_after(self._deadline_s):
+            with anyio.fail_after(self._settings.sending_s):
                 await anyio.to_thread.run_sync(ship, abandon_on_cancel=True)
         except _NotTaken as error:
-            reason = type(error.__cause__).__name__
-            await self._settle(message_id, "failed", f"The mail server did not take it ({reason})")
+            state, said = "failed", f"The mail server did not take it ({type(error.__cause__).__name__})"
         except (TimeoutError, OSError, smtplib.SMTPException) as error:
-            await self._settle(message_id, "unknown", f"The mail server broke off ({type(error).__name__})")
+            said = f"The mail server broke off ({type(error).__name__})"
         else:
-            await self._settle(message_id, "sent", "Sent")
+            state, said = "sent", "Sent"
+        finally:
+            # Of a cancelled call too: the thread that we left behind may send it yet, and nobody else would say so.
+            with anyio.move_on_after(_SETTLE_S, shield=True):
+                await self._settle(message_id, state, said)
 
     async def _settle(self, message_id: str, state: Outcome, said: str) -> None:
         async with self._engine.begin() as connection:

@@ -45,3 +45,8 @@ class DeskSettings(BaseModel):
         default=False, description="Whether messages may go to addresses outside the directory."
     )
     undo_within_h: float = Field(default=24.0, gt=0)
+
+    @property
+    def sending_s(self) -> float:
+        """How long the sending of one message may take; a call that sends one should be given more."""
+        return self.smtp.timeout_s * 2 if self.smtp is not None else 10.0

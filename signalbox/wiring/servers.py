@@ -21,6 +21,7 @@ from toolbus.settings import OpenApiSpec, ServerSpec
 
 BUILT_IN = ("knowledge", "operations", "desk")
 INGEST_TIMEOUT_S = 24 * 3600.0
+_TO_SAY_S = 5.0
 
 
 def audience_of(name: str) -> str:
@@ -89,10 +90,11 @@ def built_in(name: str, settings: Settings, mint: TokenMint) -> ServerSpec:
         ours=True,
         audience=audience_of(name),
         auto_approve=True,
+        call_timeout_s=_call_timeout_s(name, settings),
     )
 
 
-def remote_built_in(name: str, url: str, mint: TokenMint) -> ServerSpec:
+def remote_built_in(name: str, url: str, settings: Settings, mint: TokenMint) -> ServerSpec:
     """A built-in server that runs elsewhere and was started with the same master secret."""
     bearer = mint.key_for(audience_of(name)).get_secret_value()
     return ServerSpec(
@@ -103,7 +105,16 @@ def remote_built_in(name: str, url: str, mint: TokenMint) -> ServerSpec:
         ours=True,
         audience=audience_of(name),
         auto_approve=True,
+        call_timeout_s=_call_timeout_s(name, settings),
     )
+
+
+def _call_timeout_s(name: str, settings: Settings) -> float | None:
+    # The desk says what became of a message when its time for sending is over: the bus waits for that.
+    if name != "desk" or settings.desk.smtp is None:
+        return None
+    sending_s = desk_settings(settings, Paths(settings.data_dir)).sending_s
+    return max(settings.toolbus.call_timeout_s, sending_s + _TO_SAY_S)
 
 
 def _child_environment() -> dict[str, SecretStr]:
@@ -137,7 +148,7 @@ def _ours_or_not(spec: ServerSpec, settings: Settings, mint: TokenMint) -> Serve
     if spec.command == "signalbox" and spec.args[:1] == ("mcp-server",) and spec.args[1:] == (spec.name,):
         return built_in(spec.name, settings, mint)
     if spec.name in BUILT_IN and spec.transport == "http":
-        return remote_built_in(spec.name, spec.url, mint)
+        return remote_built_in(spec.name, spec.url, settings, mint)
     if spec.name in BUILT_IN:
         command = f'"command": "signalbox", "args": ["mcp-server", "{spec.name}"]'
         raise UserFault(f"{settings.mcp_file}: the name {spec.name!r} is a built-in server's.", hint=f"Use {command}.")

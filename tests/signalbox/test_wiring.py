@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from mcp_servers.desk.settings import SmtpSettings
 from signalbox.cli.client_config import client_config
 from signalbox.errors import UserFault
 from signalbox.identity import TokenMint
@@ -60,6 +61,18 @@ def test_a_server_is_told_its_own_key_and_no_other(settings: Settings) -> None:
         told = json.loads(spec.env["SIGNALBOX_SERVER_CONFIG"].get_secret_value())
         assert told["key"] == MINT.key_for(f"mcp:{spec.name}").get_secret_value()
         assert "m" * 64 not in json.dumps(told)
+
+
+def test_the_bus_waits_longer_for_the_desk_than_the_desk_for_its_mail_server(settings: Settings) -> None:
+    def waits(entry: dict[str, object], **smtp: float) -> float | None:
+        told = SmtpSettings.model_validate({"host": "mail", **smtp})
+        mailing = settings.model_copy(update={"desk": settings.desk.model_copy(update={"smtp": told})})
+        settings.mcp_file.write_text(json.dumps({"mcpServers": {"desk": entry}}))
+        return tool_servers(mailing, MINT)[0].call_timeout_s
+
+    child: dict[str, object] = {"command": "signalbox", "args": ["mcp-server", "desk"]}
+    assert (waits(child), waits({"url": "http://127.0.0.1:8093/mcp"})) == (35, 35)
+    assert (waits(child, timeout_s=60), waits(child, timeout_s=5)) == (125, settings.toolbus.call_timeout_s)
 
 
 def test_a_database_password_reaches_its_server_in_clear(settings: Settings) -> None:

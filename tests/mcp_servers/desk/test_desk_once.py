@@ -170,6 +170,7 @@ class SmtpPeer:
     def __init__(self, breaks_at: str = "") -> None:
         self.taken: list[bytes] = []
         self.breaks_at = breaks_at
+        self._open: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> "SmtpPeer":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -179,8 +180,20 @@ class SmtpPeer:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         await self._server.wait_closed()
+        for writer in self._open:
+            writer.close()
+        while self._open:
+            await asyncio.sleep(0.01)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.append(writer)
+        try:
+            await self._converse(reader, writer)
+        finally:
+            writer.close()
+            self._open.remove(writer)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 peer\r\n")
         while line := await reader.readline():
             word = line.split()[0].upper().decode()
@@ -191,11 +204,12 @@ class SmtpPeer:
                 self.taken.append(await reader.readuntil(b"\r\n.\r\n"))
                 if self.breaks_at == "DATA":
                     break
+                if self.breaks_at == "answer":
+                    continue
                 writer.write(b"250 ok\r\n")
             else:
                 writer.write(b"250 ok\r\n")
             await writer.drain()
-        writer.close()
 
 
 def smtp(peer: SmtpPeer) -> SmtpSettings:
@@ -239,6 +253,21 @@ async def test_a_mail_server_that_is_not_there_is_a_failure_that_is_said(connect
     call = await connect(smtp=SmtpSettings(host="127.0.0.1", port=9, starttls=False, timeout_s=2))
     receipt = await call.ok("send_message", MAIL)
     assert receipt["status"] == "failed"
+
+
+async def test_a_receipt_of_a_call_that_was_cancelled_while_it_sent_says_unknown(connect: Any):
+    async with SmtpPeer("answer") as peer:
+        call = await connect(smtp=smtp(peer))
+        sending = asyncio.create_task(call("send_message", MAIL, idempotency_key="k"))
+        while not peer.taken:
+            await asyncio.sleep(0.01)
+        sending.cancel()
+        await asyncio.wait([sending])
+        receipt = await call.ok("send_message", MAIL, idempotency_key="k")
+        assert receipt["status"] == "unknown"
+        said = "may or may not have been sent. The call was broken off while it was being sent."
+        assert receipt["summary"].endswith(said)
+    assert len(peer.taken) == 1
 
 
 async def test_mail_that_a_killed_process_was_sending_is_not_sent_again(connect: Any):
