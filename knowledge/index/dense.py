@@ -221,12 +221,22 @@ class DenseIndex:
                     raise UpstreamDown(f"{self._place} is being closed.")
                 if self._client is None:
                     self._client = self._connect()
-            return work()
+            return self._asked_anew(work)
         except (SignalboxError, httpx.TransportError):
             raise
         except Exception as error:
             told = f"{type(error).__name__}: {error}"[:_TOLD]
             raise UpstreamDown(f"{self._place} failed: {told}", hint="Its log says why.") from error
+
+    def _asked_anew(self, work: Callable[[], T]) -> T:
+        """A collection that was deleted and made elsewhere has its name under another id: it is asked for once more."""
+        from chromadb.errors import NotFoundError
+
+        try:
+            return work()
+        except NotFoundError:
+            self._collections.clear()
+            return work()
 
     @property
     def _place(self) -> str:
@@ -242,17 +252,17 @@ class DenseIndex:
         _log.error("knowledge_index_damaged", set_aside=str(aside))
 
     def _collection(self, name: str) -> Any:
-        if name not in self._collections:
+        found = self._collections.get(name)
+        if found is None:
             graph = {
                 "space": "cosine",
                 "ef_search": self._settings.ef_search,
                 "ef_construction": self._settings.ef_construction,
                 "max_neighbors": self._settings.max_neighbors,
             }
-            self._collections[name] = self._client.get_or_create_collection(
-                name, configuration={"hnsw": graph}, embedding_function=None
-            )
-        return self._collections[name]
+            found = self._client.get_or_create_collection(name, configuration={"hnsw": graph}, embedding_function=None)
+            self._collections[name] = found
+        return found
 
     def _connect(self) -> Any:
         import chromadb

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from knowledge.index.dense import DenseIndex
 from knowledge.service import KnowledgeService
 from knowledge.settings import ChromaSettings, RetrievalSettings
 from signalbox.errors import UpstreamDown
@@ -179,3 +180,21 @@ async def test_a_server_that_is_back_after_the_start_is_filled_without_a_restart
         while max(await signals()) == 0:
             await asyncio.sleep(0.1)
         await service.close()
+
+
+async def test_a_collection_that_was_made_anew_elsewhere_is_used_without_a_restart(chroma: int, tmp_path: Path) -> None:
+    settings = ChromaSettings(url=f"http://127.0.0.1:{chroma}")
+    service = await _open(tmp_path / "data", settings)
+    await service.settled()
+    await service.store.put(*LEAVE)
+    collection = (await service.index()).current
+    elsewhere = DenseIndex(tmp_path / "elsewhere", settings)
+    await elsewhere.drop(collection)
+    assert await elsewhere.labels(collection) == {}
+    await service.store.put(*BIKES)
+    assert max(hit.signals["dense"] for hit in (await service.search(ADA, ["Heron kilograms"])).hits) > 0
+    assert (await service.check()).missing == len(LEAVE[1])
+    assert (await service.check()).green
+    assert len(await elsewhere.labels(collection)) == len(LEAVE[1]) + len(BIKES[1])
+    await elsewhere.close()
+    await service.close()
