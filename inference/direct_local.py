@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +21,9 @@ from autogen_core.models import (
 from autogen_core.tools import ToolSchema
 
 from inference.contracts import CallScope
-from signalbox.errors import UserFault
+from signalbox.errors import UpstreamDown, UserFault
 
+_BUSY_RETRY_S = 5
 _NO_ANSWER = "NO_ANSWER"
 _FINISH = {"function_calls": "tool_calls", "unknown": "stop"}
 
@@ -35,7 +37,8 @@ class LocalDirect:
 
     async def complete(self, body: Mapping[str, Any], scope: CallScope) -> dict[str, Any]:
         """A whole chat completion."""
-        result = await self._client(scope).create(to_autogen(body["messages"]), **_options(body))
+        with self._in_time():
+            result = await self._client(scope).create(to_autogen(body["messages"]), **_options(body))
         message: dict[str, Any] = {"role": "assistant", "content": None}
         if isinstance(result.content, str):
             message["content"] = _unmarked(result.content)
@@ -52,18 +55,28 @@ class LocalDirect:
         yield [_chunk(head, delta)]
         begun = False
         try:
-            async for piece in pieces:
-                if isinstance(piece, str):
-                    yield [_chunk(head, {"content": piece if begun else _unmarked(piece)})]
-                    begun = True
-                    continue
-                last = [_chunk(head, {}, _finish(piece)), {**head, "choices": [], "usage": _usage(piece)}]
-                if not isinstance(piece.content, str):
-                    calls = [{"index": index, **call} for index, call in enumerate(_calls(piece.content))]
-                    last.insert(0, _chunk(head, {"tool_calls": calls}))
-                yield last
+            with self._in_time():
+                async for piece in pieces:
+                    if isinstance(piece, str):
+                        yield [_chunk(head, {"content": piece if begun else _unmarked(piece)})]
+                        begun = True
+                        continue
+                    last = [_chunk(head, {}, _finish(piece)), {**head, "choices": [], "usage": _usage(piece)}]
+                    if not isinstance(piece.content, str):
+                        calls = [{"index": index, **call} for index, call in enumerate(_calls(piece.content))]
+                        last.insert(0, _chunk(head, {"tool_calls": calls}))
+                    yield last
         finally:
             await pieces.aclose()
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """An engine that its embedder keeps waiting is busy, not broken."""
+        try:
+            yield
+        except TimeoutError as error:
+            told = f"The engine {self.label!r} did not answer in time."
+            raise UpstreamDown(told, hint="Try again in a moment.", retry_after_s=_BUSY_RETRY_S) from error
 
     def _client(self, scope: CallScope) -> ChatCompletionClient:
         return self.make(scope)

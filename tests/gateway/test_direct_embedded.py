@@ -1,5 +1,6 @@
 """`direct` where there is no model server: what the embedded engine does with tools, schemas and questions."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -49,6 +50,20 @@ async def test_it_calls_a_tool_of_the_callers_and_reads_its_result(sdk):
     told = {"role": "assistant", "tool_calls": [made.model_dump(exclude_none=True)]}
     choice = await call(sdk, messages=[*question, told, result], tools=[WEATHER])
     assert "12 degrees" in choice.message.content
+
+
+class StuckEmbedder(HashingEmbedder):
+    async def embed(self, texts: Any) -> Any:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("embedded", [EmbeddedEngine(StuckEmbedder(), EmbeddedSettings(embed_timeout_s=0.05)).client])
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_engine_that_is_kept_waiting_is_busy_and_not_broken(sdk, streamed):
+    question = asked('What is the weather in "Ghent" today?')
+    with pytest.raises(openai.InternalServerError) as refused:
+        await sdk.chat.completions.create(model="direct", messages=question, tools=[WEATHER], stream=streamed)
+    assert (refused.value.status_code, refused.value.response.headers["retry-after"]) == (503, "5")
 
 
 async def test_a_streamed_call_has_the_same_shape(sdk):
