@@ -2,12 +2,18 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge.contracts import Chunk, Filters, Hit, StoredDocument
 from knowledge.retrieve.candidates import Candidate
 from knowledge.retrieve.reader import SourceSummary
+
+Path = Annotated[str, Field(max_length=4_096)]
+"""Where a document is in its source, or what its source is called: a folder has its path for a name."""
+Label = Annotated[str, Field(max_length=300)]
+"""A word by which documents are told apart, as long as the record keeps it."""
 
 
 class _Model(BaseModel):
@@ -39,11 +45,11 @@ class Evidence(_Model):
 class SearchFilters(_Model):
     """What narrows a search; what is left out means anything."""
 
-    sources: list[str] = Field(default_factory=list, max_length=20, description="Only from these sources.")
-    documents: list[str] = Field(default_factory=list, max_length=50, description="Only these paths or ids.")
-    tags: list[str] = Field(default_factory=list, max_length=20)
-    authors: list[str] = Field(default_factory=list, max_length=20)
-    media_types: list[str] = Field(default_factory=list, max_length=20, description="For example application/pdf.")
+    sources: list[Path] = Field(default_factory=list, max_length=20, description="Only from these sources.")
+    documents: list[Path] = Field(default_factory=list, max_length=50, description="Only these paths or ids.")
+    tags: list[Label] = Field(default_factory=list, max_length=20)
+    authors: list[Label] = Field(default_factory=list, max_length=20)
+    media_types: list[Label] = Field(default_factory=list, max_length=20, description="For example application/pdf.")
     modified_after: datetime | None = Field(default=None, description="Only documents of this ISO date or later.")
     modified_before: datetime | None = Field(default=None, description="Only documents before this ISO date.")
 

@@ -16,6 +16,7 @@ from signalbox.identity import Principal
 READS = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 _DOCUMENTS_A_PAGE = 100
 _RESOURCE_CHARACTERS = 200_000
+Question = Annotated[str, Field(max_length=2_000)]
 
 
 class ReadingTools:
@@ -33,7 +34,7 @@ class ReadingTools:
             "knowledge://documents/{document_id}",
             name="document",
             title="Document",
-            description="The extracted text of a document that you may see.",
+            description=f"The text of a document that you may see, up to {_RESOURCE_CHARACTERS:,} characters.",
             mime_type="text/plain",
         )(self.document_resource)
 
@@ -44,10 +45,11 @@ class ReadingTools:
     async def search(
         self,
         context: Context,
-        query: Annotated[str, Field(min_length=1, max_length=2_000, description="The question, in full and alone.")],
+        query: Annotated[Question, Field(min_length=1, description="The question, in full and alone.")],
         limit: Annotated[int, Field(ge=1, le=20)] = 6,
         also: Annotated[
-            list[str] | None, Field(max_length=4, description="The same question in other words; results are merged.")
+            list[Question] | None,
+            Field(max_length=4, description="The same question in other words; results are merged."),
         ] = None,
         filters: Annotated[m.SearchFilters | None, Field(description="What narrows the search.")] = None,
         cursor: Annotated[str, Field(description="next_cursor of the same search, for more passages.")] = "",
@@ -73,8 +75,8 @@ class ReadingTools:
     async def read(
         self,
         context: Context,
-        document: Annotated[str, Field(description="Path or id of the document, as search returned it.")] = "",
-        passage: Annotated[str, Field(description="Instead: ref or chunk_id of a passage.")] = "",
+        document: Annotated[m.Path, Field(description="Path or id of the document, as search returned it.")] = "",
+        passage: Annotated[m.Label, Field(description="Instead: ref or chunk_id of a passage.")] = "",
         around: Annotated[int, Field(ge=0, le=10, description="Passages before and after it.")] = 1,
         start: Annotated[int, Field(ge=0, description="Character to read the document from.")] = 0,
         length: Annotated[int, Field(ge=100, le=20_000)] = 4_000,
@@ -112,7 +114,7 @@ class ReadingTools:
     async def list_documents(
         self,
         context: Context,
-        source: Annotated[str, Field(description="Only of this source.")] = "",
+        source: Annotated[m.Path, Field(description="Only of this source.")] = "",
         cursor: Annotated[str, Field(description="next_cursor of the list before.")] = "",
     ) -> m.DocumentList:
         """List documents by path, a hundred at a time."""
@@ -127,4 +129,10 @@ class ReadingTools:
         """The text of a document."""
         with told_to_resources():
             window = await self._service.read(self.principal(context), document_id, length=_RESOURCE_CHARACTERS)
-        return window.text
+        if window.end == window.length:
+            return window.text
+        # Said in the text, since a resource has no other place that every client shows.
+        return (
+            f"{window.text}\n\n[Cut here: the first {window.end:,} of {window.length:,} characters. "
+            f"The tool `read` reads on: document={document_id}, start={window.end}.]"
+        )

@@ -247,3 +247,38 @@ async def test_ingest_tells_how_far_it_is(client: Client, tmp_path: Path) -> Non
     arguments = {"path": str(folder), "access": ["everyone"]}
     await client.call_tool("ingest_folder", arguments, meta=meta(OPERATOR), progress_callback=progress)
     assert told[-1] == (2, 2)
+
+
+async def test_a_resource_that_is_cut_says_so_and_where_to_read_on(client: Client, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    text = "\n\n".join(f"Note {number} on the brakes of the Heron." for number in range(6_000))
+    (folder / "long.txt").write_text(text)
+    await _call(client, "ingest_folder", OPERATOR, path=str(folder), access=["everyone"])
+    (entry,) = (await _call(client, "list_documents", ADA))["documents"]
+    uri = f"knowledge://documents/{entry['document_id']}"
+    content = (await client.read_resource(uri, meta=meta(ADA))).contents[0].text  # type: ignore[union-attr]
+    shown, _, notice = content.rpartition("\n\n")
+    assert shown == text[:200_000]
+    assert notice == (
+        f"[Cut here: the first 200,000 of {len(text):,} characters. "
+        f"The tool `read` reads on: document={entry['document_id']}, start=200000.]"
+    )
+    on = await _call(client, "read", ADA, document=entry["document_id"], start=200_000, length=100)
+    assert on["text"] == text[200_000:200_100]
+    assert all(item["start"] < 200_100 and item["end"] > 200_000 for item in on["evidence"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"also": ["x" * 2_001]},
+        {"filters": {"tags": ["x" * 301]}},
+        {"filters": {"documents": ["x" * 4_097]}},
+        {"filters": {"sources": ["x" * 4_097]}},
+    ],
+)
+async def test_a_search_that_is_too_long_is_told_so(client: Client, arguments: dict[str, Any]) -> None:
+    fault = await _fault(client, "search", ADA, query="brakes", **arguments)
+    assert "should have at most" in fault
+    assert len(fault) < 1_000

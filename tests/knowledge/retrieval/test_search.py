@@ -1,12 +1,12 @@
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from knowledge.contracts import Filters
 from knowledge.languages import language_of
 from knowledge.retrieve.fusion import best_of, fused, spread, varied
-from knowledge.schema import document
+from knowledge.schema import chunk, document
 from knowledge.service import KnowledgeService
 from signalbox.errors import NotFound
 from tests.knowledge.retrieval.helpers import ADA, BIKES, CLARA, LEAVE, PAY, make_document
@@ -198,3 +198,21 @@ def test_the_first_page_makes_room_for_other_documents_and_loses_nothing() -> No
     assert varied(["a1", "b1", "a2", "b2", "c1", "d1"], document, 4, 4) == ["a1", "b1", "c1", "d1", "a2", "b2"]
     assert varied(["a1", "a2", "a3"], document, 2, 2) == ["a1", "a2", "a3"]
     assert varied(["a1", "b1", "c1"], document, 2, 5) == ["a1", "b1", "c1"]
+
+
+async def test_reading_a_window_is_not_disturbed_by_what_lies_outside_of_it(service: KnowledgeService) -> None:
+    texts = [f"Paragraph {number} about façades and 🚲." for number in range(40)]
+    stored, chunks, text = make_document("long.md", texts)
+    await service.store.put(stored, chunks, text)
+    async with service._database.write() as connection:  # so that whoever loads a passage from afar notices
+        far = ~chunk.c.ordinal.between(19, 21)
+        broken = {"chunk_id": "?", "start": 0, "end": 0}
+        await connection.execute(update(chunk).where(far).values(record=broken))
+    start = chunks[20].start
+    window = await service.read(ADA, stored.document_id, start=start, length=10)
+    assert (window.text, window.start, window.end) == (text[start : start + 10], start, start + 10)
+    assert window.length == len(text)
+    near = await service.passages(ADA, stored.document_id, start - 3, start + 1)
+    assert [item.chunk.ordinal for item in near] == [19, 20]
+    beyond = await service.read(ADA, stored.document_id, start=10**30)
+    assert (beyond.text, beyond.start, beyond.end) == ("", len(text), len(text))
