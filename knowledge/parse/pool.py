@@ -75,6 +75,7 @@ class ParserPool:
         for _ in range(self._settings.workers):
             self._free.put_nowait(None)
         self._all: set[_Worker] = set()
+        self._told = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,6 +109,16 @@ class ParserPool:
             raise ToolFault(reply["reason"], retryable=True) if reply.get("by_chance") else Refused(reply["reason"])
         return Parsed(tuple(_part(part) for part in reply["parts"]))
 
+    async def offline(self) -> bool:
+        """Whether the kernel keeps parsers from the network; else only the interpreter's hook does."""
+        async with self._worker() as worker:
+            return worker.offline
+
+    def _tell(self, worker: "_Worker") -> None:
+        if not (worker.offline or self._told):
+            self._told = True
+            _log.warning("parsers_not_offline", hint="Allow user namespaces or seccomp; see docs/ingestion.md.")
+
     @contextlib.asynccontextmanager
     async def _worker(self) -> AsyncIterator["_Worker"]:
         worker = await self._free.get()
@@ -115,6 +126,7 @@ class ParserPool:
             if worker is None or not worker.usable:
                 worker = await _Worker.start(self._settings)
                 self._all.add(worker)
+                self._tell(worker)
             yield worker
         finally:
             if worker is not None and not worker.usable:
@@ -131,6 +143,7 @@ class _Worker:
         self._process = process
         self._settings = settings
         self._left = settings.files_per_worker
+        self.offline = False
 
     @classmethod
     async def start(cls, settings: ParseSettings) -> "_Worker":
@@ -152,7 +165,7 @@ class _Worker:
         worker._write(frame({"limits": limits}))
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                await worker._reply()
+                worker.offline = bool((await worker._reply()).get("offline"))
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
             await worker.kill()
             raise Bug(

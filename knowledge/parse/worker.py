@@ -25,8 +25,8 @@ def main() -> None:
     if hello is None:
         return
     limits = Limits(**hello["limits"])
-    confine(limits.memory_bytes, programs=(limits.tesseract,) if limits.tesseract else ())
-    _send(replies, {"ready": True})
+    offline = confine(limits.memory_bytes, programs=(limits.tesseract,) if limits.tesseract else ())
+    _send(replies, {"ready": True, "offline": offline})
     while (request := read_frame(commands)) is not None:
         reply = _serve(request, commands, limits)
         _send(replies, reply)

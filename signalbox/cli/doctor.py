@@ -57,6 +57,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield _data_folder(settings)
     yield _keys(settings)
     yield _tool_servers(settings)
+    yield _parsers(settings)
     yield from _model_servers(settings)
     yield from _gateway(settings)
 
@@ -99,6 +100,23 @@ def _tool_servers(settings: Settings) -> Check:
     if missing:
         return Check("tool servers", "problem", f"no program for {', '.join(missing)}", f"Correct {settings.mcp_file}.")
     return Check("tool servers", "ok", ", ".join(spec.name for spec in specs))
+
+
+def _parsers(settings: Settings) -> Check:
+    from knowledge.parse.pool import ParserPool
+
+    async def ask() -> bool:
+        async with ParserPool(settings.knowledge.ingest.parse) as parser:
+            return await parser.offline()
+
+    try:
+        offline = asyncio.run(ask())
+    except SignalboxError as error:
+        return Check("parsers", "problem", error.message, error.hint)
+    if offline:
+        return Check("parsers", "ok", "they read files without a network")
+    result = "the kernel leaves them the network; only Python code is kept from it"
+    return Check("parsers", "warning", result, "Allow user namespaces or seccomp, or block the host's way out.")
 
 
 def _runs(command: str) -> bool:
