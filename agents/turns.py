@@ -198,7 +198,8 @@ class Turns:
             else:
                 recalled = await recall(self._conversations, request.principal, conversation.id, settings)
             if request.kept:
-                await self._conversations.add_question(request.principal, conversation.id, request.run_id, request.text)
+                asked = (request.principal, conversation.id, request.run_id, request.text)
+                await self._conversations.add_question(*asked, known=request.conversation_id is not None)
         crew = await self._crews.choose(conversation.id)
         evidence = Evidence()
         budget, work = _budgets(settings)

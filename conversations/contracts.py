@@ -58,8 +58,13 @@ class ConversationStore(Protocol):
         """The latest messages, oldest first."""
         ...
 
-    async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
-        """First write of a turn; of a run that has its question there already, nothing."""
+    async def add_question(
+        self, principal: Principal, conversation_id: str, run_id: str, text: str, *, known: bool = False
+    ) -> None:
+        """First write of a turn; of a run that has its question there already, nothing.
+
+        `known`: the conversation was there before, so it is not made; raises `NotFound` when it was deleted meanwhile.
+        """
         ...
 
     async def add_answer(

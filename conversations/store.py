@@ -90,14 +90,18 @@ class SqlConversationStore:
         rows = await look(self._engine, lambda connection: connection.execute(query).mappings().all())
         return [_message(row) for row in reversed(rows)]
 
-    async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
-        """First write of a turn; makes the conversation and its title when it is the first question.
+    async def add_question(
+        self, principal: Principal, conversation_id: str, run_id: str, text: str, *, known: bool = False
+    ) -> None:
+        """First write of a turn, once for each run; makes the conversation and its title with the first question.
 
-        Written once for each run.
+        One that is `known` was there before: it is not made again when it was deleted meanwhile, but not found.
         """
 
         def add(connection: sa.Connection) -> None:
             if not _touch(connection, principal, conversation_id, title=_title(text)):
+                if known:
+                    raise _unknown(conversation_id)
                 try:
                     _create(connection, principal, conversation_id, title=_title(text))
                 except IntegrityError as error:

@@ -60,7 +60,9 @@ class MemoryConversations:
     async def history(self, principal: Principal, conversation_id: str, *, limit: int = 20) -> list[Message]:
         return []
 
-    async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None: ...
+    async def add_question(
+        self, principal: Principal, conversation_id: str, run_id: str, text: str, *, known: bool = False
+    ) -> None: ...
 
     async def add_answer(
         self, principal: Principal, conversation_id: str, result: RunResult, *, approval_id: str = ""

@@ -150,7 +150,9 @@ class MemoryConversations:
     async def history(self, principal: Principal, conversation_id: str, *, limit: int = 20) -> list[Message]:
         return self.messages[principal.user, conversation_id][-limit:]
 
-    async def add_question(self, principal: Principal, conversation_id: str, run_id: str, text: str) -> None:
+    async def add_question(
+        self, principal: Principal, conversation_id: str, run_id: str, text: str, *, known: bool = False
+    ) -> None:
         kept = self.messages[principal.user, conversation_id]
         kept.append(Message(id=len(kept) + 1, role="user", text=text, at=datetime.now(UTC), run_id=run_id))
 

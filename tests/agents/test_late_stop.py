@@ -6,8 +6,10 @@ from pathlib import Path
 
 from agents.assembly import build_turns
 from agents.settings import AgentsSettings
+from conversations.contracts import Conversation
 from conversations.store import SqlConversationStore
 from runs.events import RunFailed
+from signalbox.identity import Principal
 from tests.agents.memory import MemoryBus
 from tests.agents.scripted import ADA, Reply, ScriptedModels, ask, collect
 from tests.runs.database import fresh_engine
@@ -46,3 +48,26 @@ async def test_an_answer_whose_write_came_through_too_late_is_in_the_conversatio
     assert [(message.role, message.text) for message in kept] == [("user", "Hi"), ("assistant", "Hello.")]
     await turns.close()
     await engine.dispose()
+
+
+async def test_a_conversation_that_is_deleted_while_a_question_for_it_begins_stays_deleted(tmp_path: Path):
+    engine = await fresh_engine(tmp_path)
+    store = _DeletedOnceItIsOpened(engine)
+    turns = build_turns(AgentsSettings(), ScriptedModels(lambda seen: "Hello."), MemoryBus(), store)
+    first = await collect(turns.run(ask("Hi", model="direct")))
+    again = ask("And now?", model="direct", conversation_id=first[0].conversation_id)
+    (failed,) = await collect(turns.run(again))
+    assert (failed.type, failed.code) == ("run.failed", "not_found")
+    assert await store.list(ADA) == []
+    await turns.close()
+    await engine.dispose()
+
+
+class _DeletedOnceItIsOpened(SqlConversationStore):
+    """Its owner deletes a conversation just when the next turn has opened it."""
+
+    async def open(self, principal: Principal, conversation_id: str | None) -> Conversation:
+        opened = await super().open(principal, conversation_id)
+        if conversation_id is not None:
+            await self.delete(principal, conversation_id)
+        return opened
