@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from knowledge.contracts import SourceItem, document_id_of
+from knowledge.contracts import AccessRule, SourceItem, document_id_of
 from knowledge.ingest.contracts import KnownDocument, Quarantined
 from knowledge.settings import IngestSettings
+from knowledge.sources.access import narrow
 
 PIPELINE_VERSION = 2
 """Raised whenever the same bytes would now give other text or passages: everything is then taken again."""
@@ -104,6 +105,15 @@ class Inventory:
     def refused_in(self, document: KnownDocument) -> list[tuple[str, str]]:
         """Paths of the parts of a file that were refused when it was last read, and why."""
         return self._refused.get(document.document, [])
+
+    def closed(self, items: Iterable[SourceItem]) -> dict[str, AccessRule]:
+        """Documents that their source now opens to fewer people than so far, with its rule, by id."""
+        return {
+            document.document_id: item.access
+            for item in items
+            for document in self.tree(item.uri).values()
+            if narrow(document.access, item.access) != document.access
+        }
 
     def gone(self) -> list[str]:
         """Files that were neither found nor moved."""

@@ -1,6 +1,6 @@
 """What the pipeline needs from the record, and what it tells whoever watches it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -143,6 +143,10 @@ class Record(Protocol):
 
         Raises `HeldElsewhere`, and writes nothing, where what is there belongs to another source.
         """
+        ...
+
+    async def narrow(self, rules: Mapping[str, AccessRule], on_step: OnStep | None = None) -> None:
+        """At most these see the documents from now on, by id; nothing else about them changes."""
         ...
 
     async def touch(self, document_id: str, now: Surroundings) -> None:

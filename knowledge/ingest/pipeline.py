@@ -138,6 +138,9 @@ class _Run:
             _log.warning("ingest_list_cut", source=self.connector.name, reason=self._bound)
             self.tally.warnings.append(f"{self._bound} What lies beyond was not read, and nothing was removed.")
         self.tally.tell("")
+        if self.record is not None and (closed := self.inventory.closed(items)):
+            # Before anything is read: neither a long run nor one that fails leaves open what the source has closed.
+            await self._written(self.record.narrow(closed, self.patience.moved), "new access rules")
         waiting = iter(items)
         try:
             async with asyncio.TaskGroup() as group:

@@ -8,7 +8,7 @@ those who may see both versions and to nobody else.
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge import schema as t
-from knowledge.contracts import Chunk, Embedder, SourceItem, StoredDocument
+from knowledge.contracts import AccessRule, Chunk, Embedder, SourceItem, StoredDocument
 from knowledge.embed import covers
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
@@ -28,6 +28,7 @@ from knowledge.sources.access import narrow
 from knowledge.store.access import intern_rule, rules_of
 from knowledge.store.database import Database, batches
 from knowledge.store.holders import adopt, held_elsewhere, refuse_foreign
+from knowledge.store.labels import dense_ids, live_rows, narrow_rules
 from knowledge.store.rows import (
     bounded_uri,
     chunk_values,
@@ -148,6 +149,23 @@ class KnowledgeStore:
                 await self._dense.delete(collection, plan.gone)
         await self._lexical.after_write()
 
+    async def narrow(self, rules: Mapping[str, AccessRule], on_step: OnStep | None = None) -> None:
+        """At most these see the documents from now on, by id; nothing else about them changes.
+
+        All of the record first: what lags behind it cannot show anything.
+        """
+        async with self._database.write() as connection:
+            changed = await narrow_rules(connection, self._lexical, rules)
+            aliases = {
+                tenant: await self._aliases.ensure(connection, tenant, self._embedder.name)
+                for tenant in {one.tenant for one in changed}
+            }
+        for one in changed:
+            await self._relabel(aliases[one.tenant], one.vectors, one.aclset)
+            if on_step:
+                on_step()
+        await self._lexical.after_write()
+
     async def touch(self, document_id: str, now: Surroundings) -> None:
         """The content stayed, what is around it changed. A narrower access holds from the moment this commits."""
         self._check_region(now.document, now.region)
@@ -162,8 +180,8 @@ class KnowledgeStore:
                 if facets := tag_values(document_id, now.tags):
                     await connection.execute(insert(t.facet), facets)
                 if aclset != row.aclset:
-                    await self._lexical.relabel(connection, await _rows(connection, document_id))
-                ids = await _dense_ids(connection, document_id)
+                    await self._lexical.relabel(connection, await live_rows(connection, document_id))
+                ids = await dense_ids(connection, document_id)
                 alias = await self._aliases.ensure(connection, row.tenant, self._embedder.name)
             if aclset != row.aclset:
                 await self._relabel(alias, ids, aclset)
@@ -177,7 +195,7 @@ class KnowledgeStore:
                 tenant = (await connection.execute(query)).scalar()
                 if tenant is None:
                     return
-                ids = await _dense_ids(connection, document_id)
+                ids = await dense_ids(connection, document_id)
                 alias = await self._aliases.ensure(connection, tenant, self._embedder.name)
                 await self._drop_chunks(connection, document_id, None)
                 await connection.execute(delete(t.document).where(t.document.c.document_id == document_id))
@@ -287,7 +305,7 @@ class KnowledgeStore:
         # The fingerprint returns when everything is in place.
         await connection.execute(update(t.document).where(mine).values(aclset=meanwhile, fingerprint=""))
         if before != meanwhile:
-            await self._lexical.relabel(connection, await _rows(connection, document.document_id))
+            await self._lexical.relabel(connection, await live_rows(connection, document.document_id))
         return before, meanwhile
 
     async def _add_vectors(self, plan: _Plan, on_step: OnStep | None = None) -> list[DenseRow]:
@@ -309,7 +327,7 @@ class KnowledgeStore:
         # Before its words are indexed, since they are indexed under its access set.
         await connection.execute(update(t.document).where(mine).values(document_values(document, plan.aclset)))
         if plan.meanwhile != plan.aclset:
-            await self._lexical.relabel(connection, await _rows(connection, document.document_id))
+            await self._lexical.relabel(connection, await live_rows(connection, document.document_id))
         await self._refresh(connection, document, plan.kept)
         live = update(t.chunk).where(t.chunk.c.document_id == document.document_id, t.chunk.c.state == "pending")
         rows = (await connection.execute(live.values(state="live").returning(t.chunk.c.seq))).scalars().all()
@@ -369,13 +387,3 @@ async def _document_row(connection: AsyncConnection, document_id: str) -> Any:
     if row is None:
         raise NotFound(f"Document {document_id!r} is not in the record.")
     return row
-
-
-async def _rows(connection: AsyncConnection, document_id: str) -> list[int]:
-    live = select(t.chunk.c.seq).where(t.chunk.c.document_id == document_id, t.chunk.c.state == "live")
-    return list((await connection.execute(live)).scalars())
-
-
-async def _dense_ids(connection: AsyncConnection, document_id: str) -> list[str]:
-    query = select(t.chunk.c.chunk_id).where(t.chunk.c.document_id == document_id, t.chunk.c.dense == 1)
-    return list((await connection.execute(query)).scalars())

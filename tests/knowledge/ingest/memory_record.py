@@ -1,10 +1,11 @@
 """A record in memory: the pipeline's view of the store, for tests that look at what was written."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from knowledge.contracts import Chunk, SourceItem, StoredDocument
+from knowledge.contracts import AccessRule, Chunk, SourceItem, StoredDocument
 from knowledge.ingest import IngestReport, KnownDocument, Quarantined, Surroundings
 from knowledge.ingest.contracts import Holder, OnStep, Refusal
+from knowledge.sources.access import narrow
 
 
 class MemoryRecord:
@@ -52,6 +53,13 @@ class MemoryRecord:
         self.documents[document.document_id] = document
         self.chunks[document.document_id] = tuple(chunks)
         self.texts[document.document_id] = text
+
+    async def narrow(self, rules: Mapping[str, AccessRule], on_step: OnStep | None = None) -> None:
+        for document_id, rule in rules.items():
+            document = self.documents[document_id]
+            self.calls.append(f"narrow {document.document}")
+            access = narrow(document.access, rule)
+            self.documents[document_id] = document.model_copy(update={"access": access})
 
     async def touch(self, document_id: str, now: Surroundings) -> None:
         self.calls.append(f"touch {now.document}")

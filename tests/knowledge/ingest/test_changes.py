@@ -181,7 +181,7 @@ async def test_a_new_access_rule_relabels_without_new_passages(folder, record, i
     (folder / ".access.yaml").write_text("hours.md: [group:operations]\n")
     report = await ingest(folder)
     assert (report.changed, report.unchanged) == (1, 1)
-    assert record.calls[2:] == ["touch hours.md"]
+    assert record.calls[2:] == ["narrow hours.md", "touch hours.md"]
     assert record.document_at("hours.md").access == AccessRule(allow=frozenset({"group:operations"}))
 
 

@@ -11,7 +11,7 @@ import pytest
 import samples
 from memory_record import MemoryRecord
 
-from knowledge.contracts import Chunk, StoredDocument
+from knowledge.contracts import Chunk, SourceItem, StoredDocument
 from knowledge.embed import OpenAIEmbedder
 from knowledge.ingest import IngestPipeline, IngestReport
 from knowledge.ingest.contracts import OnStep
@@ -24,6 +24,7 @@ from signalbox.identity import Principal
 from tests.knowledge.retrieval.helpers import make_document
 
 ADA = Principal(user="ada")
+CLARA = Principal(user="clara", groups=frozenset({"finance"}))
 Answer = Callable[[list[str]], httpx2.Response]
 
 
@@ -220,3 +221,33 @@ async def test_a_file_that_a_busy_machine_did_not_read_in_time_keeps_its_version
     (folder / "hours.md").write_text("# hours\n\nThe third version of hours.\n")
     assert (await ingest(parser)).changed == 1
     assert "The third version of hours." in "".join(await texts_of(service))
+
+
+async def test_what_a_source_closes_is_closed_whatever_becomes_of_the_run(
+    service: KnowledgeService, server: Server, folder: Path, parser: ParserPool
+) -> None:
+    class Unreadable(FolderSource):
+        async def read(self, item: SourceItem) -> bytes:
+            if item.document == "hours.md":
+                raise ToolFault("It is locked.", retryable=True)
+            return await super().read(item)
+
+    async def seen_by(who: Principal) -> list[str]:
+        return [document.document for document in await service.documents(who)]
+
+    pipeline = IngestPipeline(service.store, parser)
+    await pipeline.run(FolderSource(folder, name="docs"))
+    (folder / ".access.yaml").write_text('"hours.md": [group:finance]\n')
+    assert (await pipeline.run(FolderSource(folder, name="docs"), dry_run=True)).changed == 1
+    assert await seen_by(ADA) == ["holidays.md", "hours.md"]
+    (folder / "holidays.md").write_text("# holidays\n\nThe second version of holidays.\n")
+    server.answer = lambda _: httpx2.Response(401, text="expired")
+    with pytest.raises(ToolFault, match="expired"):
+        await pipeline.run(Unreadable(folder, name="docs"))
+    assert await seen_by(ADA) == ["holidays.md"]
+    assert await seen_by(CLARA) == ["holidays.md", "hours.md"]
+
+    server.answer = vectors
+    assert (await pipeline.run(FolderSource(folder, name="docs"))).changed == 2
+    assert await seen_by(ADA) == ["holidays.md"]
+    assert (await service.check()).green

@@ -109,3 +109,14 @@ async def test_after_a_write_that_failed_old_text_stays_closed_and_the_next_writ
     await service.store.put(*_new("everyone"))
     assert await _seen(service, ADA) == {_REDACTED, _KEPT, f"{_REDACTED}\n\n{_KEPT}"}
     assert (await service.check()).green
+
+
+async def test_what_is_narrowed_is_closed_at_once_and_never_opened(service: KnowledgeService) -> None:
+    finance, everyone = _new("group:finance")[0].access, _new("everyone")[0].access
+    await service.store.put(*_old("everyone"))
+    await service.store.put(*make_document("hours.md", ["Bonuses are no matter of hours."], allow=("group:finance",)))
+    hours = make_document("hours.md", ["x"])[0].document_id
+    await service.store.narrow({_old("everyone")[0].document_id: finance, hours: everyone})
+    assert await _seen(service, ADA) == set()
+    assert {_SECRET, _KEPT, "Bonuses are no matter of hours."} <= await _seen(service, CLARA)
+    assert (await service.check()).green
