@@ -11,7 +11,10 @@ from knowledge.sources.access import narrow, read_subjects
 from knowledge.sources.records import moment_of, render, text_of
 from knowledge.sources.settings import SqlSettings
 from knowledge.sources.spool import Spool
-from signalbox.errors import ToolFault, UpstreamDown, UserFault
+from signalbox.errors import ToolFault
+
+_GRACE_S = 2.0
+"""The database ends a query that is too slow by itself; this is for one that does not answer at all."""
 
 
 class SqlSource:
@@ -29,8 +32,7 @@ class SqlSource:
 
     async def items(self) -> AsyncIterator[SourceItem]:
         """One item a row, with the hash of its document as its fingerprint."""
-        async with asyncio.timeout(self._settings.timeout_s):
-            rows = await asyncio.to_thread(self._rows)
+        rows = await self._rows()
         limit = self._settings.max_rows
         self.cut = ""
         if len(rows) > limit:
@@ -60,37 +62,18 @@ class SqlSource:
             raise ToolFault("The row was not in the last listing.", retryable=True)
         return content
 
-    def _rows(self) -> list[dict[str, Any]]:
-        """All rows, in a transaction that is never committed; read-only where the database can be told so."""
-        import sqlalchemy
-        from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+    async def _rows(self) -> list[dict[str, Any]]:
+        from knowledge.sources.sql_reading import SqlReading
 
-        from signalbox.database import patience
-
+        reading = SqlReading(self._settings)
         try:
-            url = sqlalchemy.make_url(self._settings.url.get_secret_value())
-            engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.pool.NullPool, connect_args=patience(url))
-        except (ArgumentError, ImportError) as error:
-            raise UserFault(
-                f"The address of the SQL source {self._settings.name!r} is not usable.", hint=str(error)
-            ) from error
-        try:
-            with engine.connect() as connection:
-                if engine.dialect.name == "sqlite":
-                    connection.exec_driver_sql("PRAGMA query_only = ON")
-                options = {"postgresql_readonly": True} if engine.dialect.name == "postgresql" else {}
-                reading = connection.execution_options(stream_results=True, **options)
-                result = reading.execute(sqlalchemy.text(self._settings.query))
-                if self._settings.key not in set(result.keys()):
-                    name, key = self._settings.name, self._settings.key
-                    raise UserFault(f"The query of {name!r} has no column {key!r}.", hint="Name its key column.")
-                return [dict(row) for row in result.mappings().fetchmany(self._settings.max_rows + 1)]
-        except OperationalError as error:
-            raise UpstreamDown(f"The database of {self._settings.name!r} does not answer: {error.orig}.") from error
-        except SQLAlchemyError as error:
-            raise UserFault(f"The query of {self._settings.name!r} failed: {error}.") from error
+            async with asyncio.timeout(self._settings.timeout_s + _GRACE_S):
+                return await asyncio.to_thread(reading.rows)
+        except TimeoutError as error:
+            raise reading.too_slow() from error
         finally:
-            engine.dispose()
+            if not reading.over:
+                await asyncio.shield(asyncio.to_thread(reading.stop))
 
     def _rule(self, row: dict[str, Any]) -> AccessRule:
         if not self._settings.access_column:

@@ -122,6 +122,73 @@ async def test_a_sql_source_reads_only_and_says_what_is_wrong(orders, pipeline, 
     database.close()
 
 
+def sql_settings(url: str, query: str, timeout_s: float = 30) -> SqlSettings:
+    return SqlSettings(
+        name="incidents", url=SecretStr(url), query=query, key="id", access=STAFF, timeout_s=timeout_s, max_rows=10
+    )
+
+
+async def listed(settings: SqlSettings) -> list[str]:
+    return [item.document async for item in SqlSource(settings).items()]
+
+
+ENDLESS = "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) as id from n"
+
+
+def test_a_query_on_sqlite_that_never_ends_is_ended_with_its_thread(orders):
+    async def scenario() -> None:
+        url = f"sqlite:///{orders}"
+        with pytest.raises(UpstreamDown, match=r"'incidents' took longer than 0\.2 s"):
+            await listed(sql_settings(url, ENDLESS, timeout_s=0.2))
+        task = asyncio.create_task(listed(sql_settings(url, ENDLESS)))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())  # returns when all its threads have
+
+
+async def test_a_query_on_postgresql_ends_at_the_server_when_it_is_late_or_nobody_waits(postgres_url):
+    url = postgres_url.replace("postgresql://", "postgresql+psycopg://")
+    asleep = "select 1 as id, pg_sleep(60)"
+    running = "select count(*) as id from pg_stat_activity where wait_event = 'PgSleep'"
+    with pytest.raises(UpstreamDown, match=r"'incidents' took longer than 0\.5 s"):
+        await listed(sql_settings(url, asleep, timeout_s=0.5))
+    assert await listed(sql_settings(url, running)) == ["0.md"]
+    task = asyncio.create_task(listed(sql_settings(url, asleep)))
+    while await listed(sql_settings(url, running)) != ["1.md"]:
+        await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    while await listed(sql_settings(url, running)) != ["0.md"]:
+        await asyncio.sleep(0.02)
+    with pytest.raises((UserFault, UpstreamDown), match="read-only"):
+        await listed(sql_settings(url, "select lo_create(0) as id"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://reader:s3cret",
+        "postgresql+psycopg://reader:s3cret/data",
+        "postgresql+psycopg://reader:my@s3cret@127.0.0.1/data",
+        "postgresql+psycopg://reader:x@127.0.0.1:s3cret/data",
+        "reader:s3cret@127.0.0.1",
+        "sqlite://reader:s3cret@host/data.db",
+        "postgresql+psycopg://reader:s3cret@127.0.0.1:9/data?nothing=1",
+    ],
+)
+async def test_no_message_about_an_address_holds_the_password(url):
+    with pytest.raises((UserFault, UpstreamDown)) as fault:
+        await listed(sql_settings(url, "select 1 as id"))
+    error: BaseException | None = fault.value
+    while error is not None:
+        assert "s3cret" not in str(error)
+        error = None if error.__suppress_context__ and error.__cause__ is None else error.__cause__ or error.__context__
+
+
 async def test_resources_of_an_mcp_server_are_taken(record, pipeline):
     from mcp.server import MCPServer
 
