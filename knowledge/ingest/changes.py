@@ -106,6 +106,10 @@ class Inventory:
         """Paths of the parts of a file that were refused when it was last read, and why."""
         return self._refused.get(document.document, [])
 
+    def is_whole(self, uri: str) -> bool:
+        """Whether a file and its parts come from one reading; a run that died may have renewed some of them."""
+        return len({document.fingerprint for document in self.tree(uri).values()}) == 1
+
     def closed(self, items: Iterable[SourceItem]) -> dict[str, AccessRule]:
         """Documents that their source now opens to fewer people than so far, with its rule, by id."""
         return {

@@ -169,7 +169,7 @@ class _Run:
     async def _take(self, item: SourceItem) -> None:
         stamp = Stamp.of(item, self.settings)
         known = self.inventory.get(item.uri)
-        if known is not None and known.fingerprint == str(stamp):
+        if known is not None and known.fingerprint == str(stamp) and self.inventory.is_whole(item.uri):
             self.tally.unchanged += 1
             await self._refuse_again(item, known)
             return
@@ -209,7 +209,7 @@ class _Run:
         if known is None and not self._is_partial:
             self.inventory.adopt_moved(item.uri, sha, stamp.pipeline)
         before = self.inventory.get(item.uri)
-        if before is not None and _is_read_alike(item, sha, stamp, before):
+        if before is not None and _is_read_alike(item, sha, stamp, before) and self.inventory.is_whole(item.uri):
             return await self._same(item, stamp, data, sha)
         return await self.parser.parse(item, data, sha)
 

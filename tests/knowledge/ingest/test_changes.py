@@ -302,3 +302,31 @@ async def test_parts_of_one_name_are_documents_of_their_own(folder, record, inge
     (folder / "pack.zip").touch()
     await ingest(folder)
     assert record.documents.keys() == before.keys()
+
+
+async def test_a_file_that_is_put_back_after_a_run_that_died_in_its_parts_is_whole_again(folder, parser):
+    class Dying(MemoryRecord):
+        dies = False
+
+        async def put(self, document, chunks, text, on_step=None):
+            if self.dies and document.document == "pack.zip":
+                raise ConnectionError("the machine went away")
+            await super().put(document, chunks, text)
+
+    record = Dying()
+    pack, first = folder / "pack.zip", samples.archive({"a.md": b"First words."})
+    pack.write_bytes(first)
+    as_it_was = pack.stat().st_mtime_ns
+    pipeline = IngestPipeline(record, parser)
+    await pipeline.run(FolderSource(folder, name="docs"))
+    pack.write_bytes(samples.archive({"a.md": b"Other words, which are withdrawn."}))
+    record.dies = True
+    with pytest.raises(ConnectionError):
+        await pipeline.run(FolderSource(folder, name="docs"))
+    assert record.text_of("pack.zip/a.md") == "Other words, which are withdrawn."
+    record.dies = False
+    pack.write_bytes(first)
+    for moment in (as_it_was, as_it_was + 10**9):
+        os.utime(pack, ns=(moment, moment))
+        await pipeline.run(FolderSource(folder, name="docs"))
+        assert record.text_of("pack.zip/a.md") == "First words."
