@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_URI_CHARACTERS = 2_000  # of a key in the record
+
 BlockKind = Literal["prose", "list", "table", "code", "heading"]
 
 
@@ -175,6 +177,14 @@ class Embedder(Protocol):
 def document_id_of(tenant: str, uri: str) -> str:
     """The stable id of a document."""
     return hashlib.sha256(f"{tenant}|{uri}".encode()).hexdigest()[:32]
+
+
+def bounded_uri(uri: str) -> str:
+    """A uri that a key can hold: a long one, as of a part deep in an archive, is cut and told apart by its hash."""
+    if len(uri) <= _URI_CHARACTERS:
+        return uri
+    digest = hashlib.sha256(uri.encode()).hexdigest()
+    return f"{uri[: _URI_CHARACTERS - len(digest)]}{digest}"
 
 
 def chunk_id_of(document_id: str, text: str, ordinal: int) -> str:

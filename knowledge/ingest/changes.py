@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from knowledge.contracts import AccessRule, SourceItem, document_id_of
-from knowledge.ingest.contracts import KnownDocument, Quarantined
+from knowledge.contracts import AccessRule, SourceItem, bounded_uri, document_id_of
+from knowledge.ingest.contracts import KnownDocument, Refusal
 from knowledge.settings import IngestSettings
 from knowledge.sources.access import narrow
 
@@ -59,7 +59,7 @@ class Inventory:
         known: dict[str, KnownDocument],
         items: Iterable[SourceItem],
         tenant: str,
-        refused: Iterable[Quarantined] = (),
+        refusals: dict[str, Refusal],
     ) -> None:
         self._known = dict(known)
         self._tenant = tenant
@@ -74,11 +74,7 @@ class Inventory:
                 self._parts.setdefault(root, []).append(uri)
             else:
                 missing.append(uri)
-        self._refused: dict[str, list[tuple[str, str]]] = {}
-        for entry in refused:
-            for slash in (index for index, letter in enumerate(entry.document) if letter == "/"):
-                inside = (entry.document[slash + 1 :], entry.reason)
-                self._refused.setdefault(entry.document[:slash], []).append(inside)
+        self._refused = self._refused_parts(refusals)
         self._missing = {uri: known[uri] for uri in missing}
         self._by_content: dict[str, list[str]] = {}
         for uri, document in self._missing.items():
@@ -102,9 +98,9 @@ class Inventory:
                 self._rename(old, uri)
                 return
 
-    def refused_in(self, document: KnownDocument) -> list[tuple[str, str]]:
+    def refused_in(self, uri: str) -> list[tuple[str, str]]:
         """Paths of the parts of a file that were refused when it was last read, and why."""
-        return self._refused.get(document.document, [])
+        return self._refused.get(uri, [])
 
     def is_whole(self, uri: str) -> bool:
         """Whether a file and its parts come from one reading; a run that died may have renewed some of them."""
@@ -134,7 +130,22 @@ class Inventory:
                 return document_id
             attempt += 1
 
+    def _refused_parts(self, refusals: dict[str, Refusal]) -> dict[str, list[tuple[str, str]]]:
+        """What was refused in which file: a part has its file's uri and path before its own."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        files: dict[str, list[str]] = {}
+        for uri, document in self._known.items():
+            files.setdefault(document.document, []).append(uri)
+        for key, entry in refusals.items():
+            for slash in (index for index, letter in enumerate(entry.document) if letter == "/"):
+                path = entry.document[slash + 1 :]
+                for uri in files.get(entry.document[:slash], ()):
+                    if bounded_uri(part_uri(uri, path)) == key:
+                        found.setdefault(uri, []).append((path, entry.reason))
+        return found
+
     def _rename(self, old: str, new: str) -> None:
+        self._refused[new] = self._refused.pop(old, [])
         for uri in [*self._parts.pop(old, ()), old]:
             name = new + uri.removeprefix(old)
             self._known[name] = self._known.pop(uri)

@@ -74,8 +74,12 @@ class Quarantined(_Frozen):
 
 
 class Refusal(_Frozen):
-    """Why a file was refused, and the verdict: a digest of its content and of what it was judged by."""
+    """Why a file, or a part of one, was refused.
 
+    `verdict` is a digest of its content and of what it was judged by; empty where it is not to be remembered as such.
+    """
+
+    document: str
     verdict: str
     reason: str
 
@@ -163,10 +167,6 @@ class Record(Protocol):
 
     async def refusals(self, tenant: str, source: str) -> dict[str, Refusal]:
         """What runs so far refused for good, by uri."""
-        ...
-
-    async def quarantined(self, tenant: str, source: str) -> list[Quarantined]:
-        """What the last run left out, and why."""
         ...
 
     async def finish(self, tenant: str, source: str, report: IngestReport) -> None:

@@ -81,7 +81,7 @@ class IngestPipeline:
             settings=self._settings,
             count_tokens=self._count_tokens,
             tenant=tenant,
-            inventory=Inventory(known, items, tenant, await self._record.quarantined(tenant, source)),
+            inventory=Inventory(known, items, tenant, refusals),
             holders=await self._record.held_elsewhere(tenant, source, new),
             tally=tally,
             finder=DuplicateFinder(self._settings.near_duplicate_similarity),
@@ -171,7 +171,7 @@ class _Run:
         known = self.inventory.get(item.uri)
         if known is not None and known.fingerprint == str(stamp) and self.inventory.is_whole(item.uri):
             self.tally.unchanged += 1
-            await self._refuse_again(item, known)
+            await self._refuse_again(item)
             return
         try:
             step = await self._compare(item, stamp, known)
@@ -187,8 +187,7 @@ class _Run:
                 return
         else:
             await self._relabel(item, step, stamp)
-            if before is not None:
-                await self._refuse_again(item, before)
+            await self._refuse_again(item)
         if before is None:
             self.tally.taken += 1
         elif known is None:
@@ -316,14 +315,14 @@ class _Run:
         if fault.retryable and known is not None:
             self.tally.warnings.append(f"{item.document}: {fault.message} The version of the last run was kept.")
             self.tally.unchanged += 1
-            await self._refuse_again(item, known)
+            await self._refuse_again(item)
             return
         await self._quarantine(item, fault.message, fault.verdict if isinstance(fault, Refused) else "")
         await self._remove(list(self.inventory.tree(item.uri).values()))
 
-    async def _refuse_again(self, item: SourceItem, before: KnownDocument) -> None:
+    async def _refuse_again(self, item: SourceItem) -> None:
         """What was refused in a file that is not read again is left out still, and said so."""
-        for path, reason in self.inventory.refused_in(before):
+        for path, reason in self.inventory.refused_in(item.uri):
             await self._quarantine_part(item, path, reason)
 
     async def _quarantine_part(self, item: SourceItem, path: str, reason: str) -> None:

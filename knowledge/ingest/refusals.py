@@ -2,7 +2,7 @@
 
 import hashlib
 
-from knowledge.contracts import SourceItem
+from knowledge.contracts import SourceItem, bounded_uri
 from knowledge.ingest.changes import PIPELINE_VERSION
 from knowledge.ingest.contracts import Refusal
 from knowledge.parse.pool import Parsed, ParserPool, Refused
@@ -23,7 +23,7 @@ class RememberingParser:
     async def parse(self, item: SourceItem, data: bytes, sha256: str) -> Parsed:
         """As `ParserPool.parse`; a `Refused` carries the verdict under which the record may remember it."""
         verdict = self._verdict(item, sha256)
-        before = self._refusals.get(item.uri)
+        before = self._refusals.get(bounded_uri(item.uri))
         if before is not None and before.verdict == verdict:
             raise Refused(before.reason, verdict=verdict)
         try:

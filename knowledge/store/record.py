@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from knowledge import schema as t
-from knowledge.contracts import AccessRule, Chunk, Embedder, SourceItem, StoredDocument
+from knowledge.contracts import AccessRule, Chunk, Embedder, SourceItem, StoredDocument, bounded_uri
 from knowledge.embed import covers
 from knowledge.index.alias import Alias, Aliases
 from knowledge.index.dense import DenseIndex, DenseRow
@@ -30,7 +30,6 @@ from knowledge.store.database import Database, batches
 from knowledge.store.holders import adopt, held_elsewhere, refuse_foreign
 from knowledge.store.labels import dense_ids, live_rows, narrow_rules
 from knowledge.store.rows import (
-    bounded_uri,
     chunk_values,
     document_values,
     facet_values,
@@ -219,11 +218,11 @@ class KnowledgeStore:
             await connection.execute(statement)
 
     async def refusals(self, tenant: str, source: str) -> dict[str, Refusal]:
-        """What was refused for good, by uri."""
-        mine = t.quarantine.c.source == run_key(tenant, source), t.quarantine.c.fingerprint != ""
+        """What the last run refused, by uri, parts of files among it."""
+        mine = t.quarantine.c.source == run_key(tenant, source)
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(t.quarantine).where(*mine))).all()
-        return {row.uri: Refusal(verdict=row.fingerprint, reason=row.reason) for row in rows}
+            rows = (await connection.execute(select(t.quarantine).where(mine))).all()
+        return {row.uri: Refusal(document=row.document, verdict=row.fingerprint, reason=row.reason) for row in rows}
 
     async def finish(self, tenant: str, source: str, report: IngestReport) -> None:
         """A run over a source is over: keep its report, and the quarantine of this run only."""

@@ -1,6 +1,5 @@
 """Between the layer's models and the record's rows."""
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ from knowledge.contracts import AccessRule, Chunk, StoredDocument
 from knowledge.embed.passages import PassageText
 from knowledge.ingest.contracts import Surroundings
 
-_URI_CHARACTERS = 2_000  # of the column
 _COLUMNS = ("document_id", "tenant", "source", "document", "uri", "fingerprint", "content_sha256", "media_type")
 
 
@@ -68,14 +66,6 @@ def passage_of(document: StoredDocument, chunk: Chunk) -> PassageText:
     """What is embedded and searched of a chunk."""
     headings = [heading for heading in chunk.headings if heading != document.title]
     return PassageText(title=document.title, heading=" › ".join(headings), body=chunk.text)
-
-
-def bounded_uri(uri: str) -> str:
-    """A uri that a key can hold: a long one, as of a part deep in an archive, is cut and told apart by its hash."""
-    if len(uri) <= _URI_CHARACTERS:
-        return uri
-    digest = hashlib.sha256(uri.encode()).hexdigest()
-    return f"{uri[: _URI_CHARACTERS - len(digest)]}{digest}"
 
 
 def read_chunk(record: dict[str, Any], body: str) -> Chunk:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from knowledge.contracts import AccessRule, Chunk, SourceItem, StoredDocument
-from knowledge.ingest import IngestReport, KnownDocument, Quarantined, Surroundings
+from knowledge.ingest import IngestReport, KnownDocument, Surroundings
 from knowledge.ingest.contracts import Holder, OnStep, Refusal
 from knowledge.sources.access import narrow
 
@@ -74,16 +74,14 @@ class MemoryRecord:
         return dict(self.verdicts)
 
     async def quarantine(self, tenant: str, item: SourceItem, reason: str, verdict: str = "") -> None:
-        self.verdicts[item.uri] = Refusal(verdict=verdict, reason=reason)
+        self.verdicts[item.uri] = Refusal(document=item.document, verdict=verdict, reason=reason)
         self.calls.append(f"quarantine {item.document}")
         self.left_out[item.document] = reason
-
-    async def quarantined(self, tenant: str, source: str) -> list[Quarantined]:
-        return [Quarantined(document=document, reason=reason) for document, reason in self.left_out.items()]
 
     async def finish(self, tenant: str, source: str, report: IngestReport) -> None:
         self.reports.append(report)
         self.left_out = {entry.document: entry.reason for entry in report.quarantined}
+        self.verdicts = {uri: entry for uri, entry in self.verdicts.items() if entry.document in self.left_out}
 
     def paths(self) -> set[str]:
         return {document.document for document in self.documents.values()}

@@ -330,3 +330,15 @@ async def test_a_file_that_is_put_back_after_a_run_that_died_in_its_parts_is_who
         os.utime(pack, ns=(moment, moment))
         await pipeline.run(FolderSource(folder, name="docs"))
         assert record.text_of("pack.zip/a.md") == "First words."
+
+
+async def test_what_was_refused_below_a_documents_path_is_not_a_part_of_it(record, pipeline):
+    pack = samples.archive({"a.md": b"Words.", "bad.pdf": b"%PDF-1.7 broken"})
+    source = Listed({"app://docs": b"A page.", "app://docs/bad.pdf": b"%PDF-1.7 broken", "app://pack.zip": pack})
+    for _ in range(2):
+        report = await pipeline.run(source)
+        assert [entry.document for entry in report.quarantined] == ["docs/bad.pdf", "pack.zip/bad.pdf"]
+    del source.contents["app://docs/bad.pdf"]
+    for _ in range(2):
+        report = await pipeline.run(source)
+        assert [entry.document for entry in report.quarantined] == ["pack.zip/bad.pdf"]
