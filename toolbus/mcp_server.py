@@ -166,7 +166,9 @@ class McpServerHandle:
             client.call_tool(
                 call.tool,
                 call.arguments,
-                read_timeout_seconds=call.timeout_s,
+                # The gate's deadline comes first: at its own the SDK tells the server too, but our cancelling at the
+                # same moment would cut that short.
+                read_timeout_seconds=call.timeout_s + _END_S,
                 progress_callback=call.on_progress,
                 meta=meta or None,  # pyright: ignore[reportArgumentType] - a TypedDict that allows extra keys
             )
