@@ -1,9 +1,9 @@
-"""`/v1/documents`: open a cited document where it is cited, and ingest a folder."""
+"""`/v1/documents`: open a cited document where it is cited, ingest a folder, look after the index."""
 
 import contextlib
 import html
 from collections.abc import AsyncGenerator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import orjson
 import structlog
@@ -55,6 +55,14 @@ class IngestRequest(BaseModel):
     dry_run: bool = False
 
 
+class IndexRequest(BaseModel):
+    """What to do with the index of the documents: compare and mend, build anew, return to the one before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: Literal["check", "rebuild", "roll_back"]
+
+
 class IngestProgress(BaseModel):
     """One line of progress; the last one has `done`."""
 
@@ -80,6 +88,10 @@ class KnowledgeGate(Protocol):
         """Ingest, one item for each document; closing the iterator stops it."""
         ...
 
+    def maintain(self, principal: Principal, request: IndexRequest) -> AsyncGenerator[IngestProgress, None]:
+        """Look after the index, an item now and then while it takes; closing the iterator stops it."""
+        ...
+
 
 class DocumentsApi:
     """The routes of documents."""
@@ -88,6 +100,7 @@ class DocumentsApi:
         self._knowledge = knowledge
         self.router = APIRouter(prefix="/v1/documents")
         self.router.add_api_route("/ingest", self.ingest, methods=["POST"], response_model=None)
+        self.router.add_api_route("/index", self.maintain, methods=["POST"], response_model=None)
         # An id, or the path that a source names: both find the document.
         self.router.add_api_route("/{document_id:path}", self.open, methods=["GET"], response_model=None)
 
@@ -106,9 +119,19 @@ class DocumentsApi:
         principal = principal_of(request)
         require_scope(principal, ADMIN_SCOPE)
         asked = parse(IngestRequest, await read_json(request, max_depth=8))
-        progress = self._knowledge.ingest(principal, asked)
-        first = await anext(progress, None)  # what cannot even begin is an HTTP error
-        return ByteStream(_lines(first, progress), media_type="application/x-ndjson")
+        return await _told(self._knowledge.ingest(principal, asked))
+
+    async def maintain(self, request: Request) -> Response:
+        """Compare and mend the index, build it anew or return to the one before; one JSON object a line."""
+        principal = principal_of(request)
+        require_scope(principal, ADMIN_SCOPE)
+        asked = parse(IndexRequest, await read_json(request, max_depth=8))
+        return await _told(self._knowledge.maintain(principal, asked))
+
+
+async def _told(progress: AsyncGenerator[IngestProgress, None]) -> Response:
+    first = await anext(progress, None)  # what cannot even begin is an HTTP error
+    return ByteStream(_lines(first, progress), media_type="application/x-ndjson")
 
 
 async def _lines(

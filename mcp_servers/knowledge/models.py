@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from knowledge.contracts import Chunk, Filters, Hit, StoredDocument
+from knowledge.index.alias import Alias
+from knowledge.index.integrity import IntegrityReport
 from knowledge.retrieve.candidates import Candidate
 from knowledge.retrieve.reader import SourceSummary
 
@@ -154,6 +156,28 @@ class ServingIndex(_Model):
     embedder: str
     before: str | None
     summary: str
+
+
+def health_of(report: IntegrityReport) -> Health:
+    """A check for the wire."""
+    mended = report.missing + report.orphaned + report.mislabelled + report.unreachable
+    words = " The index of words was made again." if report.words_rebuilt else ""
+    return Health(
+        green=report.green,
+        summary="Everything agrees." if report.green else f"Mended {mended} passages.{words}",
+        passages=report.passages,
+        missing=report.missing,
+        orphaned=report.orphaned,
+        mislabelled=report.mislabelled,
+        unreachable=report.unreachable,
+        words_rebuilt=report.words_rebuilt,
+    )
+
+
+def serving_of(alias: Alias, summary: str = "") -> ServingIndex:
+    """Which index serves, for the wire; after a switch the summary says so."""
+    told = summary or f"Serves from {alias.current}. The way back leads to {alias.previous}."
+    return ServingIndex(serving=alias.current, embedder=alias.embedder, before=alias.previous, summary=told)
 
 
 def evidence_of_hits(hits: Iterable[Hit]) -> list[Evidence]:

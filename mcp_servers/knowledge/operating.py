@@ -8,7 +8,6 @@ from mcp.types import ToolAnnotations
 from pydantic import Field
 
 from knowledge.contracts import AccessRule
-from knowledge.index.alias import Alias
 from knowledge.ingest import IngestReport
 from knowledge.service import KnowledgeService
 from mcp_servers.faults import told_to_tools
@@ -82,18 +81,7 @@ class OperatingTools:
         with told_to_tools():
             self._operator(context)
             report = await self._service.check()
-        mended = report.missing + report.orphaned + report.mislabelled + report.unreachable
-        summary = "Everything agrees." if report.green else f"Mended {mended} passages."
-        return m.Health(
-            green=report.green,
-            summary=summary,
-            passages=report.passages,
-            missing=report.missing,
-            orphaned=report.orphaned,
-            mislabelled=report.mislabelled,
-            unreachable=report.unreachable,
-            words_rebuilt=report.words_rebuilt,
-        )
+        return m.health_of(report)
 
     async def rebuild_index(self, context: Context) -> m.ServingIndex:
         """Build the index of vectors anew beside the one that serves, then serve from it; the old one is kept."""
@@ -101,9 +89,9 @@ class OperatingTools:
             tenant = self._operator(context).tenant
             if self._caller.call(context).dry_run:
                 alias = await self._service.index(tenant)
-                return _serving(alias, f"Would build an index beside {alias.current} and switch to it.")
+                return m.serving_of(alias, f"Would build an index beside {alias.current} and switch to it.")
             alias = await self._service.rebuild(tenant)
-        return _serving(alias, f"Serves from {alias.current}. roll_back_index returns to {alias.previous}.")
+        return m.serving_of(alias)
 
     async def roll_back_index(self, context: Context) -> m.ServingIndex:
         """Serve from the index of vectors before the last switch, brought up to date. Done twice, it is as it was."""
@@ -111,19 +99,15 @@ class OperatingTools:
             tenant = self._operator(context).tenant
             if self._caller.call(context).dry_run:
                 alias = await self._service.way_back(tenant)
-                return _serving(alias, f"Would serve from {alias.previous} again.")
+                return m.serving_of(alias, f"Would serve from {alias.previous} again.")
             alias = await self._service.roll_back(tenant)
-        return _serving(alias, f"Serves from {alias.current} again. roll_back_index returns to {alias.previous}.")
+        return m.serving_of(alias)
 
     def _operator(self, context: Context) -> Principal:
         principal = self._caller.chain(context).principal
         if SCOPE not in principal.scopes:
             raise NotAllowed(f"{principal.user!r} may not do this.", hint=f"It needs the scope {SCOPE!r}.")
         return principal
-
-
-def _serving(alias: Alias, summary: str) -> m.ServingIndex:
-    return m.ServingIndex(serving=alias.current, embedder=alias.embedder, before=alias.previous, summary=summary)
 
 
 def _subject(name: str) -> str:

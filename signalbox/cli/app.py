@@ -25,10 +25,12 @@ app = typer.Typer(
 approvals_app = typer.Typer(help="Actions that wait for a person.", no_args_is_help=True)
 config_app = typer.Typer(help="Settings.", no_args_is_help=True)
 audit_app = typer.Typer(help="The record of every tool call and of every retrieval.", no_args_is_help=True)
+index_app = typer.Typer(help="The index of the documents: check it, build it anew, go back.", no_args_is_help=True)
 tools_app = typer.Typer(help="Which tools of which servers are admitted.", no_args_is_help=True)
 app.add_typer(approvals_app, name="approvals")
 app.add_typer(config_app, name="config")
 app.add_typer(inference_app, name="inference")
+app.add_typer(index_app, name="index")
 app.add_typer(tools_app, name="tools")
 app.add_typer(release_app, name="release")
 app.add_typer(audit_app, name="audit")
@@ -171,6 +173,30 @@ def config_show(as_json: Json = False) -> None:
     from signalbox.cli.config import show
 
     show(as_json=as_json)
+
+
+@index_app.command("check")
+def index_check(as_json: Json = False) -> None:
+    """Compare the indexes with the record, and mend what differs."""
+    from signalbox.cli.index import maintain
+
+    maintain("check", as_json=as_json)
+
+
+@index_app.command("rebuild")
+def index_rebuild(as_json: Json = False) -> None:
+    """Build the index of vectors anew beside the one that serves, and switch to it; the old one is kept."""
+    from signalbox.cli.index import maintain
+
+    maintain("rebuild", as_json=as_json)
+
+
+@index_app.command("roll-back")
+def index_roll_back(as_json: Json = False) -> None:
+    """Serve from the index of vectors before the last switch; done twice, it is as it was."""
+    from signalbox.cli.index import maintain
+
+    maintain("roll_back", as_json=as_json)
 
 
 @tools_app.command("review")

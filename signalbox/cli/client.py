@@ -12,6 +12,7 @@ from signalbox.errors import SignalboxError, UpstreamDown, UserFault
 
 _CONNECT_TIMEOUT_S = 5.0
 _READ_TIMEOUT_S = 300.0
+_PROBE_TIMEOUT_S = 2.0
 
 
 class GatewayError(SignalboxError):
@@ -109,6 +110,14 @@ class GatewayClient:
         return UpstreamDown(
             f"Nothing answers at {self._url} ({type(error).__name__}).", hint="Start Signalbox with `signalbox up`."
         )
+
+
+def is_running(url: str) -> bool:
+    """Whether a gateway answers there; commands that need the index ask it then, since it holds the index."""
+    try:
+        return httpx2.get(f"{url.rstrip('/')}/healthz", timeout=_PROBE_TIMEOUT_S).status_code == 200
+    except httpx2.TransportError:
+        return False
 
 
 def read_key(path: Path, user: str | None) -> tuple[str, SecretStr]:

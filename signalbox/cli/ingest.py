@@ -5,11 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from rich.markup import escape
 
 from knowledge.ingest import IngestProgress
-from signalbox.cli.client import GatewayClient, read_key
+from signalbox.cli.client import GatewayClient, is_running, read_key
 from signalbox.cli.console import err, out
 from signalbox.cli.progress import ingest_bar
 from signalbox.errors import UserFault
@@ -17,8 +16,6 @@ from signalbox.settings import Settings, load_settings
 from signalbox.telemetry import configure_logging
 from signalbox.wiring.ingesting import Ingest, ingest_folder
 from signalbox.wiring.paths import Paths
-
-_PROBE_TIMEOUT_S = 2.0
 
 
 def ingest(folder: Path, *, access: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
@@ -29,7 +26,7 @@ def ingest(folder: Path, *, access: tuple[str, ...], dry_run: bool, as_json: boo
         raise UserFault(f"There is no folder {str(folder)!r}.", hint="Give the path of an existing folder.")
     wanted = Ingest(folder, access=access, dry_run=dry_run)
     with ingest_bar(f"Reading {folder.name}") as show:
-        if _is_running(settings):
+        if is_running(settings.base_url):
             report = _through_gateway(settings, wanted, show)
         else:
             done = asyncio.run(ingest_folder(settings, wanted, on_progress=show))
@@ -38,13 +35,6 @@ def ingest(folder: Path, *, access: tuple[str, ...], dry_run: bool, as_json: boo
         out().print(json.dumps(report, indent=2, ensure_ascii=False), markup=False)
         return
     _print(report)
-
-
-def _is_running(settings: Settings) -> bool:
-    try:
-        return httpx2.get(f"{settings.base_url}/healthz", timeout=_PROBE_TIMEOUT_S).status_code == 200
-    except httpx2.TransportError:
-        return False
 
 
 def _through_gateway(settings: Settings, wanted: Ingest, show: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from gateway.documents import DocumentView, IngestProgress, IngestRequest
+from gateway.documents import DocumentView, IndexRequest, IngestProgress, IngestRequest
 from mcp_servers.assistant.models import Passage, Passages
 from signalbox.errors import NotAllowed, NotFound, ToolFault, UpstreamDown, UserFault
 from signalbox.identity import Chain, Principal
@@ -16,6 +16,8 @@ from toolbus.contracts import ToolOutcome
 
 _log = structlog.get_logger(__name__)
 _INGEST_TIMEOUT_S = 24 * 3600.0
+_BEAT_S = 10.0  # a caller that waits longer than that for a word might give up
+_INDEX_TOOLS = {"check": "check_index", "rebuild": "rebuild_index", "roll_back": "roll_back_index"}
 _WINDOW_CHARS = 20_000
 _AROUND = 4  # the most that fits into one result of the bus in any language, the passage itself included
 _CRASHED = "Error executing tool read"  # all that the MCP SDK tells of what a tool did not foresee
@@ -84,6 +86,20 @@ class BusDocuments:
                 yield item
             report = _structured(await work)
             yield item.model_copy(update={"summary": report})
+        finally:
+            work.cancel()
+            await asyncio.wait([work])
+
+    async def maintain(self, principal: Principal, request: IndexRequest) -> AsyncGenerator[IngestProgress, None]:
+        """Look after the index; the last item carries what was done."""
+        tool = f"knowledge__{_INDEX_TOOLS[request.action]}"
+        work = asyncio.create_task(
+            self._bus.raw_call(Chain(principal=principal), tool, {}, timeout_s=_INGEST_TIMEOUT_S)
+        )
+        try:
+            while not (await asyncio.wait([work], timeout=_BEAT_S))[0]:
+                yield IngestProgress()
+            yield IngestProgress(done=True, summary=_structured(await work))
         finally:
             work.cancel()
             await asyncio.wait([work])

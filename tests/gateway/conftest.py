@@ -33,7 +33,7 @@ from gateway.batches.api import BatchServices
 from gateway.batches.load import PeopleLoad
 from gateway.batches.worker import EndpointWorker, line_endpoints
 from gateway.calls import LiveCalls
-from gateway.documents import DocumentView, IngestProgress, IngestRequest
+from gateway.documents import DocumentView, IndexRequest, IngestProgress, IngestRequest
 from gateway.keys import ApiKeys
 from gateway.limits import Admission
 from gateway.metrics import Metrics
@@ -152,6 +152,12 @@ class Library:
         if request.path == "/breaks":
             raise ToolFault("b.pdf is corrupt.")
         yield IngestProgress(processed=2, total=2, done=True, summary={"new": 2})
+
+    async def maintain(self, principal: Principal, request: IndexRequest) -> AsyncGenerator[IngestProgress, None]:
+        if request.action == "roll_back":
+            raise ToolFault("There is no index before this one.")
+        yield IngestProgress()
+        yield IngestProgress(done=True, summary={"summary": "Everything agrees."})
 
 
 class Letters:

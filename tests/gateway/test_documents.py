@@ -45,3 +45,18 @@ async def test_ingestion_is_for_administrators_and_tells_its_progress(client: ht
 async def test_an_ingestion_that_breaks_says_so_in_its_last_line(client: httpx.AsyncClient, house: House):
     broken = await client.post("/v1/documents/ingest", json={"path": "/breaks"}, headers=house.headers("root"))
     assert json.loads(broken.text.splitlines()[-1])["error"]["message"] == "b.pdf is corrupt."
+
+
+async def test_administrators_look_after_the_index_and_are_told_what_cannot_be_done(
+    client: httpx.AsyncClient, house: House
+):
+    root = {"headers": house.headers("root")}
+    done = await client.post("/v1/documents/index", json={"action": "check"}, **root)
+    lines = [json.loads(line) for line in done.text.splitlines()]
+    assert [(line["done"], line["summary"]) for line in lines] == [
+        (False, {}),
+        (True, {"summary": "Everything agrees."}),
+    ]
+    nothing = await client.post("/v1/documents/index", json={"action": "roll_back"}, **root)
+    assert (nothing.status_code, nothing.json()["error"]["message"]) == (502, "There is no index before this one.")
+    assert (await client.post("/v1/documents/index", json={"action": "drop"}, **root)).status_code == 400

@@ -86,6 +86,7 @@ def check_shape(response: httpx.Response, status: int) -> dict:
         ("POST", "/v1/runs/run_of_nobody/cancel", 404, {}),
         ("GET", "/v1/documents/nothing", 404, {}),
         ("POST", "/v1/documents/ingest", 403, {"json": {"path": "/data"}}),
+        ("POST", "/v1/documents/index", 403, {"json": {"action": "check"}}),
         ("GET", "/metrics", 403, {}),
     ],
 )

@@ -1,5 +1,6 @@
 """Start, stop, start again, die, be asked for nonsense."""
 
+import json
 import os
 import signal
 import subprocess
@@ -107,6 +108,27 @@ def test_commands_against_nothing_say_what_to_do(tmp_path: Path) -> None:
     assert "gateway.prot" in bad_setting.stderr.lower()
     for done in (no_folder, no_server, bad_setting):
         assert "Traceback" not in done.stderr
+
+
+def test_the_index_is_built_anew_and_rolled_back_while_the_system_runs(system: Running) -> None:
+    data_dir, port = system.data_dir, int(system.url.rsplit(":", 1)[1])
+
+    def index(action: str) -> subprocess.CompletedProcess[str]:
+        return signalbox("index", action, "--json", data_dir=data_dir, port=port)
+
+    nowhere, built, back, checked = index("roll-back"), index("rebuild"), index("roll-back"), index("check")
+    assert (nowhere.returncode, "no index before this one" in nowhere.stderr) == (1, True)
+    assert [done.returncode for done in (built, back, checked)] == [0, 0, 0]
+    assert json.loads(built.stdout)["before"] == json.loads(back.stdout)["serving"]
+    assert json.loads(checked.stdout)["green"]
+
+
+def test_the_index_of_a_system_that_does_not_run_is_looked_after_in_place(tmp_path: Path) -> None:
+    port = free_port()
+    checked = signalbox("index", "check", data_dir=tmp_path / "var", port=port)
+    nothing = signalbox("index", "roll-back", data_dir=tmp_path / "var", port=port)
+    assert (checked.returncode, checked.stdout) == (0, "Everything agrees.\n")
+    assert (nothing.returncode, "It gets one with its first document" in nothing.stderr) == (1, True)
 
 
 def test_a_model_server_that_is_not_there_is_named_in_the_answer(tmp_path: Path) -> None:
