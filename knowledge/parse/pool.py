@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import TracebackType
@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import structlog
 
-from knowledge.contracts import ParsedDocument
-from knowledge.parse.wire import LENGTH, MAX_REPLY_BYTES, frame, unpack
+from knowledge.contracts import Block, ParsedDocument
+from knowledge.parse.wire import LENGTH, MAX_HEAD_BYTES, MAX_REPLY_BYTES, frame, join, unpack
 from knowledge.settings import ParseSettings
 from signalbox.errors import Bug, ToolFault
 
@@ -107,7 +107,7 @@ class ParserPool:
             reply = await worker.ask(PurePosixPath(name).name, data)
         if "reason" in reply:
             raise ToolFault(reply["reason"], retryable=True) if reply.get("by_chance") else Refused(reply["reason"])
-        return Parsed(tuple(_part(part) for part in reply["parts"]))
+        return await asyncio.to_thread(_parsed, reply["frames"])
 
     async def offline(self) -> bool:
         """Whether the kernel keeps parsers from the network; else only the interpreter's hook does."""
@@ -165,7 +165,7 @@ class _Worker:
         worker._write(frame({"limits": limits}))
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
-                worker.offline = bool((await worker._reply()).get("offline"))
+                worker.offline = bool((await worker._head()).get("offline"))
         except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
             await worker.kill()
             raise Bug(
@@ -186,7 +186,7 @@ class _Worker:
         return self._left > 0 and self._process.returncode is None
 
     async def ask(self, name: str, data: bytes) -> dict[str, Any]:
-        """The worker's reply on one file, or the reason why there is none."""
+        """The `frames` of the worker's reply on one file, or the `reason` why there are none."""
         self._left -= 1
         try:
             async with asyncio.timeout(self._settings.timeout_s):
@@ -207,18 +207,33 @@ class _Worker:
         self._write(frame({"name": name, "size": len(data)}))
         self._write(data)
         await self._process.stdin.drain()
-        return await self._reply()
+        head = await self._head()
+        if "reason" in head:
+            return head
+        frames: list[bytes] = []
+        left = MAX_REPLY_BYTES
+        for _ in range(head["frames"]):
+            body = await self._frame(left)
+            if body is None:
+                return {"reason": "It holds more text than can be taken."}
+            frames.append(body)
+            left -= LENGTH.size + len(body)
+        return {"frames": frames}
 
-    async def _reply(self) -> dict[str, Any]:
+    async def _head(self) -> dict[str, Any]:
+        head = unpack(await self._frame(MAX_HEAD_BYTES) or b'{"reason": "The parser gave no proper answer to it."}')
+        if head.get("exit"):
+            self._left = 0
+        return head
+
+    async def _frame(self, most: int) -> bytes | None:
+        """The next frame; nothing, and the end of this worker, where it is larger than `most`."""
         assert self._process.stdout is not None
         size = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))[0]
-        if size > MAX_REPLY_BYTES:
+        if size > most:
             self._left = 0
-            return {"reason": "It holds more text than can be taken."}
-        reply = unpack(await self._process.stdout.readexactly(size))
-        if reply.get("exit"):
-            self._left = 0
-        return reply
+            return None
+        return await self._process.stdout.readexactly(size)
 
     def _write(self, data: bytes) -> None:
         assert self._process.stdin is not None
@@ -255,9 +270,15 @@ def _name_of(code: int | None) -> str:
     return f"exit code {code}"
 
 
-def _part(raw: dict[str, Any]) -> ParsedPart:
+def _parsed(frames: Sequence[bytes]) -> Parsed:
+    """What the frames of a reply say; takes its time for a long document, in steps that let others go on."""
+    return Parsed(tuple(_part(raw, blocks) for raw, blocks in join(frames)))
+
+
+def _part(raw: dict[str, Any], blocks: Sequence[dict[str, Any]]) -> ParsedPart:
     fields = raw.get("document")
     document = None
     if fields is not None:
-        document = ParsedDocument.model_validate(fields)
+        placed = tuple(Block.model_validate(block) for block in blocks)
+        document = ParsedDocument.model_validate(fields | {"blocks": placed})
     return ParsedPart(raw["path"], raw["sha256"], raw["size_bytes"], document, raw.get("reason", ""))

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from knowledge.parse.confine import allow_cpu, confine
 from knowledge.parse.dispatch import Reading
 from knowledge.parse.draft import Limits, ParseFault
-from knowledge.parse.wire import frame, read_frame
+from knowledge.parse.wire import frame, read_frame, reply_frames
 
 _NEARLY = 0.6
 
@@ -35,7 +35,8 @@ def main() -> None:
 
 
 def _send(replies: BinaryIO, message: dict[str, Any]) -> None:
-    replies.write(frame(message))
+    for part in reply_frames(message["parts"]) if "parts" in message else (frame(message),):
+        replies.write(part)
     replies.flush()
 
 

@@ -242,3 +242,19 @@ async def test_a_long_line_without_spaces_is_read_in_time(parser, content):
     document = parsed.parts[-1].document
     assert document is not None
     assert document.text == content.decode()
+
+
+async def test_each_document_of_an_archive_has_its_own_blocks_however_many_they_are(parser):
+    sizes = {"long.txt": 2_500, "short.txt": 2, "even.txt": 1_000}
+    parsed = await parser.parse(
+        "all.zip",
+        samples.archive(
+            {name: "\n\n".join(f"Line {n}." for n in range(size)).encode() for name, size in sizes.items()}
+        ),
+    )
+    for part in parsed.parts[:-1]:
+        document = part.document
+        assert document is not None
+        said = [document.text[block.start : block.end] for block in document.blocks]
+        assert said == [f"Line {n}." for n in range(sizes[part.path])]
+    assert [part.path for part in parsed.parts] == [*sizes, ""]
