@@ -335,7 +335,7 @@ async def test_reading_much_evidence_leaves_the_loop_free(client: EmbeddedClient
         await asyncio.sleep(0)
         ticks += 1
     await work
-    assert ticks > 100  # a reply made in the loop would let it turn a handful of times
+    assert ticks > 20  # a reply made in the loop lets it turn five times, one in a thread 50 times and more
 
 
 async def test_a_language_that_the_stemmer_does_not_know_is_answered_by_its_words(client: EmbeddedClient) -> None:
