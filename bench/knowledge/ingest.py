@@ -29,6 +29,7 @@ from knowledge.service import KnowledgeService
 from knowledge.settings import RetrievalSettings
 from knowledge.sources import FolderSource
 from knowledge.store.rows import passage_of
+from signalbox.errors import ToolFault
 from signalbox.identity import Principal
 
 Kept = tuple[StoredDocument, list[Chunk], str]
@@ -103,7 +104,10 @@ async def stages(folder: Path, data: Path) -> None:
     documents: list[tuple[str, ParsedDocument]] = []
     async with ParserPool() as parser:
         for item in items:
-            parsed = await parser.parse(item.document, await source.read(item))
+            try:
+                parsed = await parser.parse(item.document, await source.read(item))
+            except ToolFault:  # the pipeline leaves it out too, and says so
+                continue
             documents += [(item.document, part.document) for part in parsed.parts if part.document]
     parsing = watch.cpu_s + watch.children_cpu_s
 
