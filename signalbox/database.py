@@ -52,6 +52,7 @@ def open_engine(url: str) -> AsyncEngine:
     threads = _threads(parsed, turn)
     engine = create_async_engine(url, execution_options={_TURN: turn, **threads.options})
     _prepare(engine.sync_engine)
+    event.listen(engine.sync_engine, "invalidate", _on_invalidate)
     event.listen(engine.sync_engine, "engine_disposed", lambda _engine: threads.close())
     return engine
 
@@ -143,6 +144,15 @@ def _on_connect(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _on_invalidate(connection: Any, _record: Any, _error: BaseException | None) -> None:
+    """Undo what a cancelled call had begun, before its connection is closed.
+
+    SQLite keeps a closed connection, with its locks, while a statement of it lives, and that may be in a traceback.
+    Not waited for: the driver's thread does it before the close, which is asked of it next.
+    """
+    asyncio.ensure_future(connection.driver_connection.rollback()).add_done_callback(_seen)
 
 
 def _on_begin(connection: Any) -> None:

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import socket
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
 
-from signalbox.database import answered, open_engine, patience
+from signalbox.database import answered, open_engine, patience, sqlite_url, writing
 from signalbox.errors import UpstreamDown
 
 
@@ -62,3 +63,27 @@ async def test_whoever_is_cancelled_takes_the_work_along():
     await asyncio.wait([waiting])
     assert waiting.cancelled()
     await over.wait()
+
+
+@pytest.mark.timeout(60)
+async def test_a_cancelled_write_lets_the_next_one_in_though_its_error_is_kept(tmp_path: Path):
+    engine = open_engine(sqlite_url(tmp_path / "one.db"))
+    begun = asyncio.Event()
+
+    async def write() -> None:
+        async with writing(engine) as connection:
+            await connection.exec_driver_sql("CREATE TABLE never (n INTEGER)")
+            begun.set()
+            numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 500000)"
+            await connection.exec_driver_sql(f"{numbers} SELECT n FROM c ORDER BY -n")
+
+    task = asyncio.create_task(write())
+    await begun.wait()
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as kept:
+        await task
+    async with asyncio.timeout(5), writing(engine) as connection:
+        await connection.exec_driver_sql("CREATE TABLE never (n INTEGER)")
+    assert kept.traceback
+    await engine.dispose()
