@@ -5,12 +5,10 @@ request to cancel where the caller goes away. With other databases it ends betwe
 """
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
-import structlog
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
@@ -18,14 +16,11 @@ from sqlalchemy.pool import NullPool
 from knowledge.sources.settings import SqlSettings
 from signalbox.database import patience
 from signalbox.errors import SignalboxError, UpstreamDown, UserFault
+from signalbox.server_work import ServerWork
 
-_log = structlog.get_logger(__name__)
 _BATCH = 500
 _STREAM = {"stream_results": True, "max_row_buffer": _BATCH}
 _STEPS_BETWEEN_CHECKS = 2_000
-_CANCEL_TIMEOUT_S = 1.0
-_CANCEL_EVERY_S = 0.05
-_CANCEL_FOR_S = 5.0
 _FORM = "Write it as dialect+driver://user:password@host:port/database; in the password, write @ : / as %40 %3A %2F."
 
 
@@ -35,15 +30,12 @@ class SqlReading:
     def __init__(self, settings: SqlSettings) -> None:
         self._settings = settings
         self._deadline = time.monotonic() + settings.timeout_s
-        self._stopped = threading.Event()
-        self._over = threading.Event()
-        self._lock = threading.Lock()
-        self._driver: Any = None
+        self._work = ServerWork()
 
     @property
     def over(self) -> bool:
         """Whether `rows` has come back."""
-        return self._over.is_set()
+        return self._work.over.is_set()
 
     def rows(self) -> list[dict[str, Any]]:
         """At most one row more than `max_rows`, in a transaction that is never committed."""
@@ -59,16 +51,12 @@ class SqlReading:
         except SQLAlchemyError as error:
             raise UserFault(f"The query of {name!r} failed: {error}.") from error
         finally:
-            self._over.set()
+            self._work.over.set()
             engine.dispose()
 
     def stop(self) -> None:
         """Have the query end, at the server too; blocks until it has or cannot be reached."""
-        self._stopped.set()
-        # A request that finds the server between two statements does nothing: it is made until the work is over.
-        until = time.monotonic() + _CANCEL_FOR_S
-        while not self._over.is_set() and time.monotonic() < until and self._cancel():
-            self._over.wait(_CANCEL_EVERY_S)
+        self._work.stop()
 
     def too_slow(self) -> SignalboxError:
         """What a query that took too long is told as."""
@@ -78,7 +66,7 @@ class SqlReading:
         )
 
     def _late(self) -> bool:
-        return self._stopped.is_set() or time.monotonic() > self._deadline
+        return self._work.stopped.is_set() or time.monotonic() > self._deadline
 
     def _engine(self) -> Engine:
         """The database by its address. No message holds any of it: a wrong one may have the password anywhere."""
@@ -122,27 +110,7 @@ class SqlReading:
         if connection.dialect.name == "sqlite":
             assert driver is not None
             driver.set_progress_handler(lambda: int(self._late()), _STEPS_BETWEEN_CHECKS)
-        with self._lock:
-            self._driver = driver if hasattr(driver, "cancel_safe") else None
-        if self._late():
-            raise self.too_slow()
-        try:
+        with self._work.on(driver):
+            if self._late():
+                raise self.too_slow()
             yield
-        finally:
-            # The lock keeps the connection here while a cancel request for it is on its way.
-            with self._lock:
-                self._driver = None
-
-    def _cancel(self) -> bool:
-        """Whether the server was asked; where it could not be, the statement's timeout ends it."""
-        with self._lock:
-            if self._driver is None:
-                return False
-            import psycopg  # not installed where there is no PostgreSQL
-
-            try:
-                self._driver.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
-            except psycopg.Error as error:
-                _log.warning("sql_cancel_failed", source=self._settings.name, error=type(error).__name__)
-                return False
-            return True

@@ -4,10 +4,7 @@ Give the role in the URL no rights but SELECT on the tables of the catalogue; wh
 first. The driver is psycopg 3, which Signalbox does not install by itself.
 """
 
-import logging
 import re
-import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,14 +17,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from mcp_servers.operations.reader import Limits, Page, Statement, take, too_slow
 from signalbox.database import patience
 from signalbox.errors import UpstreamDown, UserFault
+from signalbox.server_work import ServerWork
 
-_log = logging.getLogger(__name__)
 _GRACE_S = 2.0
 _STREAM = {"stream_results": True, "max_row_buffer": 500}
 _CONNECT_TIMEOUT_S = 10
-_CANCEL_TIMEOUT_S = 1.0
-_CANCEL_EVERY_S = 0.02
-_CANCEL_FOR_S = 5.0
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 _CANCELLED = "57014"
 _COLUMNS = (
@@ -51,18 +45,18 @@ class PostgresReader:
 
     async def fetch(self, statement: Statement, limits: Limits) -> Page:
         """One page in a transaction of its own, which is rolled back; a cancelled call ends at the server too."""
-        running = _Running()
+        work = ServerWork()
         try:
             with anyio.fail_after(limits.timeout_s + _CONNECT_TIMEOUT_S + _GRACE_S):
                 return await anyio.to_thread.run_sync(
-                    self._fetch, statement, limits, running, limiter=self._slots, abandon_on_cancel=True
+                    self._fetch, statement, limits, work, limiter=self._slots, abandon_on_cancel=True
                 )
         except TimeoutError as error:
             raise too_slow(limits.timeout_s) from error
         finally:
-            if not running.over.is_set():
+            if not work.over.is_set():
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(running.stop)
+                    await anyio.to_thread.run_sync(work.stop)
 
     async def columns(self) -> dict[str, frozenset[str]]:
         """Tables and views on the search path with their columns."""
@@ -72,9 +66,9 @@ class PostgresReader:
         """Close the pool."""
         await anyio.to_thread.run_sync(self._engine.dispose)
 
-    def _fetch(self, statement: Statement, limits: Limits, running: "_Running") -> Page:
+    def _fetch(self, statement: Statement, limits: Limits, work: ServerWork) -> Page:
         try:
-            with self._engine.connect() as connection, running.on(connection):
+            with self._engine.connect() as connection, _held(connection, work):
                 connection.exec_driver_sql("SET TRANSACTION READ ONLY")
                 connection.exec_driver_sql(f"SET LOCAL statement_timeout = {int(limits.timeout_s * 1000)}")
                 with connection.execute(
@@ -107,57 +101,18 @@ class PostgresReader:
         )
 
 
-class _Running:
-    """One statement at the server, which another thread may stop."""
-
-    def __init__(self) -> None:
-        self.over = threading.Event()
-        self._lock = threading.Lock()
-        self._driver: Any = None
-        self._stopped = False
-
-    @contextmanager
-    def on(self, connection: sa.Connection) -> Iterator[None]:
-        """While the statement has the connection; one that was told to stop is not used again."""
-        with self._lock:
-            self._driver = None if self._stopped else connection.connection.driver_connection
-        if self._driver is None:
-            self.over.set()
-            raise UserFault("The call was cancelled before its query began.")
-        try:
+@contextmanager
+def _held(connection: sa.Connection, work: ServerWork) -> Iterator[None]:
+    """While the work has the connection; that of work which was stopped is not used again."""
+    try:
+        with work.on(connection.connection.driver_connection):
+            if work.stopped.is_set():
+                raise UserFault("The call was cancelled before its query began.")
             yield
-        finally:
-            # The lock keeps the connection here while a cancel request for it is on its way.
-            with self._lock:
-                self._driver = None
-            self.over.set()
-            if self._stopped:
-                connection.invalidate()
-
-    def stop(self) -> None:
-        """Have the server end the statement, or keep it from beginning; raises nothing: who asked has gone."""
-        with self._lock:
-            self._stopped = True
-        # A request that finds the server between two statements does nothing: it is made until the work is over.
-        until = time.monotonic() + _CANCEL_FOR_S
-        while time.monotonic() < until:
-            if not self._cancel() or self.over.wait(_CANCEL_EVERY_S):
-                return
-        _log.warning("operations.cancel_failed error=StillRunning")
-
-    def _cancel(self) -> bool:
-        """Whether the server was asked; where it could not be, the statement's timeout ends it."""
-        with self._lock:
-            if self._driver is None:
-                return False
-            import psycopg  # the driver is not installed where SQLite is used
-
-            try:
-                self._driver.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
-            except psycopg.Error as error:
-                _log.warning("operations.cancel_failed error=%s", type(error).__name__)
-                return False
-            return True
+    finally:
+        work.over.set()
+        if work.stopped.is_set():
+            connection.invalidate()
 
 
 def _text(sql: str, binds: Mapping[str, Any]) -> sa.TextClause:
